@@ -1,0 +1,31 @@
+"""Loading a model from a .keras file, without running code that may be in it."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import keras
+
+
+def load_model(path: str | os.PathLike) -> keras.Model:
+    """Load a ``.keras`` file in Keras's safe mode, or raise a ValueError that says in one line why not.
+
+    The model comes uncompiled. Files that are missing, truncated or of another kind are refused, and so are models that
+    hold code (a ``Lambda``) or layers that this Python does not know.
+
+    >>> model = load_model("runs/sequential/model.keras")
+    """
+    expected = f"{path} should be a model saved as a .keras file"
+    if not Path(path).is_file():
+        raise ValueError(f"{expected}. Received: {'a folder' if Path(path).is_dir() else 'no such file'}.")
+    if Path(path).suffix != ".keras" or not zipfile.is_zipfile(path):
+        raise ValueError(f"{expected}. Received: a file that is none.")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a damaged or foreign archive breaks in h5py, zipfile, json or Keras, each with its own
+        reason = " ".join(str(error).split())
+        if "Lambda" in reason or "safe_mode" in reason:
+            reason = "it holds code, which is not run here. Rebuild the model with layers of Keras's own"
+        elif "Could not locate" in reason:
+            reason = f"it holds a layer that this Python does not know: {reason.split('. ')[0]}"
+        raise ValueError(f"{expected}. Received: one that can't be loaded: {reason[:300].rstrip('.')}.") from None
