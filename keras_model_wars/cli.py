@@ -40,6 +40,8 @@ def train(
     seed: Annotated[int, typer.Option(help="For the first weights and the order of the digits.")] = 0,
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the files.", show_default="runs/MODEL")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print warnings and errors alone.")] = False,
 ) -> None:
     """Train a model and leave its pictures, history and weights in a folder."""
@@ -52,6 +54,8 @@ def train(
         seed=seed,
         data=data,
         out=out,
+        resume=resume,
+        overwrite=overwrite,
         verbose=not quiet,
         **keywords,
     )

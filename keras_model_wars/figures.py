@@ -29,8 +29,8 @@ def make_figures(
     if again or not (folder / "samples.png").exists():
         plot_samples(x_train[:40], y_train[:40], folder / "samples.png")
     for model in LOGGED_MODELS:
-        if again or not (folder / model / "run.json").exists():
-            train(model, data=data, out=folder / model)
+        if again or not (folder / model / "article_comparison.png").exists():
+            train(model, data=data, out=folder / model, overwrite=again, resume=not again)
 
 
 def results_table(folder: str | os.PathLike = "figures") -> pd.DataFrame:

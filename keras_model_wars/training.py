@@ -1,11 +1,11 @@
 """Build, summarize, draw, compile, fit, evaluate and save a model of the articles, in one call."""
 
-import json
 import math
 import numbers
 import os
 import platform
-import time
+import shutil
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,8 @@ import keras
 import pandas as pd
 
 from keras_model_wars.article import LOGGED_MODELS, compare_with_article
-from keras_model_wars.data import FULL_TRAIN_DIGITS, Mnist, check_mnist, find_mnist
+from keras_model_wars.checkpoints import FILES, RunRecord, WholeBackup
+from keras_model_wars.data import FULL_TRAIN_DIGITS, Mnist, check_mnist, find_mnist, fingerprint
 from keras_model_wars.experiments import Experiment, find_experiment
 from keras_model_wars.files import replacing
 from keras_model_wars.plotting import plot_article_comparison, plot_learning_curves, plot_model
@@ -46,6 +47,8 @@ def train(
     data: str | os.PathLike | Mnist | None = None,
     out: str | os.PathLike | None = None,
     steps_per_execution: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
     verbose: bool = True,
     **builder_keywords: Any,
 ) -> Run:
@@ -54,8 +57,9 @@ def train(
     ``model`` is the name of an experiment, such as ``"sequential"``; ``epochs`` by default the article's.
     ``data`` is a path for ``load_mnist``, or the arrays that it returns. ``out`` is the folder, by default ``runs/MODEL``.
     ``steps_per_execution`` is Keras's: how many batches TensorFlow takes at once, by default about 64; it changes the
-    speed and not one bit of the result. ``verbose`` prints the summary and Keras's progress bar. Further keywords, such
-    as ``hidden_units``, go to the builder.
+    speed and not one bit of the result. ``resume`` goes on from the last finished epoch of a training that was stopped,
+    and starts one where there is none; ``overwrite`` trains anew in a folder that holds a run. ``verbose`` prints the
+    summary and Keras's progress bar. Further keywords, such as ``hidden_units``, go to the builder.
 
     Training twice with one seed on one machine gives the same history to the bit. Writes ``model.keras``, ``history.csv``,
     ``summary.txt``, ``diagram.png``, ``learning_curves.png`` and ``run.json``. Raises a ValueError or TypeError for what
@@ -87,38 +91,47 @@ def train(
     network = experiment.build(**builder_keywords)
     splits = experiment.prepare(mnist)
     folder = Path(out) if out is not None else Path("runs") / experiment.name
+    settings = {
+        "model": experiment.name,
+        "epochs": int(epochs),
+        "batch_size": int(batch_size),
+        "learning_rate": float(learning_rate),
+        "seed": int(seed),
+        **builder_keywords,
+        "digits": fingerprint(mnist),
+    }
+    versions = {"python": platform.python_version(), "keras": keras.version(), "tensorflow": version("tensorflow")}
+    about = {"settings": settings, "data": source, "versions": versions, "backend": keras.config.backend()}
+    record = RunRecord(folder, about, resume=resume, overwrite=overwrite)
     summary = _summary(network)
     with replacing(folder / "summary.txt") as temporary:
         temporary.write_text(summary, encoding="utf-8")
     plot_model(network, folder / "diagram.png")
+    record.write()
     if verbose:
         print(f"Digits: {source}\n{summary}")
 
     digits = ReshuffledDataset(*splits.train, batch_size=batch_size, seed=seed)
     compile_model(network, experiment, learning_rate, steps_per_execution or _steps(digits.batches))
-    clock = _Clock()
-    fitted = network.fit(
-        digits.dataset,
-        epochs=epochs,
-        shuffle=False,  # done by the dataset
-        validation_data=splits.validation,
-        validation_batch_size=batch_size,
-        callbacks=[digits, clock],
-        verbose=int(verbose),
-    )
-    history = pd.DataFrame(fitted.history, index=pd.RangeIndex(1, epochs + 1, name="epoch"))
-    test_metrics = network.evaluate(*splits.test, batch_size=batch_size, verbose=0, return_dict=True)
-    settings = {
-        "model": experiment.name,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        **builder_keywords,
-    }
-    run = Run(network, history, test_metrics, folder)
-    _save(run, experiment, settings, source, clock.seconds)
-    no_comparison = _compare(run, experiment, len(mnist[0][0]))
+    try:
+        network.fit(
+            digits.dataset,
+            epochs=epochs,
+            shuffle=False,  # done by the dataset
+            validation_data=splits.validation,
+            validation_batch_size=batch_size,
+            callbacks=[digits, record, WholeBackup(folder / "backup")],
+            verbose=int(verbose),
+        )
+        test_metrics = network.evaluate(*splits.test, batch_size=batch_size, verbose=0, return_dict=True)
+    except KeyboardInterrupt:
+        _keep_last_epoch(network, folder, len(record.history), epochs)
+        raise
+    run = Run(network, record.history, test_metrics, folder)
+    no_comparison = _save(run, experiment, len(mnist[0][0]))
+    seconds = record.record["seconds_an_epoch"]
+    record.write(seconds=round(sum(seconds), 2), final_epoch=run.history.iloc[-1].to_dict(), test=test_metrics)
+    shutil.rmtree(folder / "backup", ignore_errors=True)
     if verbose:
         _report(run)
         if no_comparison:
@@ -139,20 +152,6 @@ def compile_model(
     )
 
 
-class _Clock(keras.callbacks.Callback):
-    """The seconds that each epoch took, validation included."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._start = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self.seconds.append(round(time.perf_counter() - self._start, 2))
-
-
 def _check_number(name: str, value: Any, kind: type, expected: str) -> None:
     if isinstance(value, bool) or not isinstance(value, kind):
         raise TypeError(f"`{name}` should be {expected}. Received: {name}={value!r}.")
@@ -171,32 +170,24 @@ def _summary(model: keras.Model) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _save(run: Run, experiment: Experiment, settings: dict[str, Any], source: str, seconds: list[float]) -> None:
+def _keep_last_epoch(network: keras.Model, folder: Path, finished: int, epochs: int) -> None:
+    """Leave the last finished epoch's model in the folder, not that of the epoch that was cut short."""
+    for weights in (folder / "backup" / "latest").glob("*.weights.h5"):
+        network.load_weights(weights)
+        with replacing(folder / "model.keras") as temporary:
+            network.save(temporary)
+    print(
+        f"\nStopped after {finished} of {epochs} epochs, which are kept in {folder}. "
+        "The same training with resume=True or --resume goes on from there.",
+        file=sys.stderr,
+    )
+
+
+def _save(run: Run, experiment: Experiment, train_digits: int) -> str | None:
+    """Save the model and its pictures; return why there is no comparison with the article, where there is none."""
     with replacing(run.folder / "model.keras") as temporary:
         run.model.save(temporary)
-    with replacing(run.folder / "history.csv") as temporary:
-        run.history.to_csv(temporary)
     plot_learning_curves(run.history, run.folder / "learning_curves.png", title=experiment.title)
-    record = {
-        "settings": settings,
-        "data": source,
-        "seconds": round(sum(seconds), 2),
-        "seconds_an_epoch": seconds,
-        "final_epoch": run.history.iloc[-1].to_dict(),
-        "test": run.test_metrics,
-        "versions": {
-            "python": platform.python_version(),
-            "keras": keras.version(),
-            "tensorflow": version("tensorflow"),
-        },
-        "backend": keras.config.backend(),
-    }
-    with replacing(run.folder / "run.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def _compare(run: Run, experiment: Experiment, train_digits: int) -> str | None:
-    """Lay the run beside the article's log, or say why that can't be done."""
     if experiment.name not in LOGGED_MODELS:
         return "it prints no log of this model."
     if train_digits != FULL_TRAIN_DIGITS:
@@ -212,6 +203,4 @@ def _report(run: Run) -> None:
     print()
     for name in (name for name in run.test_metrics if name.endswith("accuracy")):
         print(f"{name}: validation {run.history[f'val_{name}'].iloc[-1]:.4f}, test {run.test_metrics[name]:.4f}")
-    print(
-        f"Written to {run.folder}: " + ", ".join(sorted(path.name for path in run.folder.iterdir() if path.is_file()))
-    )
+    print(f"Written to {run.folder}: " + ", ".join(name for name in FILES if (run.folder / name).exists()))

@@ -1,0 +1,118 @@
+"""What a training leaves on disk as it goes: its record, its history, and the state to go on from."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from keras_model_wars.files import replacing
+
+# What a run leaves in its folder, and what another run in the same folder therefore replaces.
+FILES = (
+    "model.keras",
+    "history.csv",
+    "summary.txt",
+    "diagram.png",
+    "learning_curves.png",
+    "article_comparison.csv",
+    "article_comparison.png",
+    "run.json",
+)
+
+
+class RunRecord(keras.callbacks.Callback):
+    """The ``run.json`` and ``history.csv`` of a run, written anew after every epoch.
+
+    ``settings`` are those that decide the result. A folder that holds another run raises a ValueError, unless ``resume``
+    (which refuses other settings than the run's own) or ``overwrite`` says what to do with it.
+    """
+
+    def __init__(self, folder: Path, record: dict[str, Any], *, resume: bool, overwrite: bool):
+        super().__init__()
+        self.folder = folder
+        self.record = json.loads(json.dumps(record)) | {"seconds_an_epoch": []}
+        self._history: list[dict[str, float]] = []
+        if overwrite:
+            for name in FILES:
+                (folder / name).unlink(missing_ok=True)
+            shutil.rmtree(folder / "backup", ignore_errors=True)
+        elif (folder / "run.json").exists():
+            self._go_on_from(json.loads((folder / "run.json").read_text(encoding="utf-8")), resume)
+
+    def _go_on_from(self, found: dict[str, Any], resume: bool) -> None:
+        if "test" in found:
+            raise ValueError(
+                f"`out` should be a folder without a finished run. Received: {self.folder}. Name another one with `out` or "
+                "--out, or train anew in its place with overwrite=True or --overwrite."
+            )
+        if not resume:
+            raise ValueError(
+                f"`out` should be a folder without a run. Received: {self.folder}, whose run is unfinished. Go on with it by "
+                "resume=True or --resume, or train anew in its place with overwrite=True or --overwrite."
+            )
+        for name in found["settings"] | self.record["settings"]:
+            ours, theirs = self.record["settings"].get(name), found["settings"].get(name)
+            if ours != theirs:
+                raise ValueError(
+                    f"`{name}` should be {theirs!r}, as in the run to resume in {self.folder}. Received: {name}={ours!r}."
+                )
+        self.record["seconds_an_epoch"] = found["seconds_an_epoch"]
+        if (self.folder / "history.csv").exists():
+            history = pd.read_csv(self.folder / "history.csv", index_col="epoch", float_precision="round_trip")
+            self._history = history.to_dict("records")
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The finished epochs, a row each, counted from 1."""
+        return pd.DataFrame(self._history, index=pd.RangeIndex(1, len(self._history) + 1, name="epoch"))
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Forget what was written of this epoch before the run was stopped in it."""
+        self._history = self._history[:epoch]
+        self.record["seconds_an_epoch"] = self.record["seconds_an_epoch"][:epoch]
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Write the history and the record."""
+        self._history.append(dict(logs or {}))
+        self.record["seconds_an_epoch"].append(round(time.perf_counter() - self._start, 2))
+        with replacing(self.folder / "history.csv") as temporary:
+            self.history.to_csv(temporary)
+        self.write()
+
+    def write(self, **more: Any) -> None:
+        """Write ``run.json``, with more entries where given."""
+        self.record.update(more)
+        with replacing(self.folder / "run.json") as temporary:
+            temporary.write_text(json.dumps(self.record, indent=2) + "\n", encoding="utf-8")
+
+
+class WholeBackup(keras.callbacks.BackupAndRestore):
+    """Keras's ``BackupAndRestore``, whose files are never half written.
+
+    Keras writes an epoch's weights over the last one's, and the epoch's number after them: a program killed in between
+    would go on from the wrong place. Here it writes to a folder of its own, which is renamed when it is whole.
+    """
+
+    def __init__(self, folder: Path):
+        self._latest, self._before = folder / "latest", folder / "before"
+        self._writing = folder / "writing"
+        if self._before.exists() and not self._latest.exists():
+            self._before.rename(self._latest)
+        shutil.rmtree(self._writing, ignore_errors=True)
+        if self._latest.exists():
+            shutil.copytree(self._latest, self._writing)
+        super().__init__(str(self._writing), delete_checkpoint=False)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Back the epoch up, and only then let go of the one before."""
+        super().on_epoch_end(epoch, logs)
+        shutil.rmtree(self._before, ignore_errors=True)
+        if self._latest.exists():
+            self._latest.rename(self._before)
+        self._writing.rename(self._latest)
+        shutil.rmtree(self._before, ignore_errors=True)
