@@ -19,7 +19,7 @@ _MODULES = {
     "training": ("Run", "train"),
     "plotting": ("plot_samples", "plot_model", "plot_neurons", "plot_learning_curves", "plot_article_comparison"),
     "verdict": ("which_api", "to_sequential", "to_functional"),
-    "claims": ("claims", "changes"),
+    "article_claims": ("claims", "changes"),
     "loading": ("load_model",),
     "article": ("article_log", "compare_with_article"),
     "experiments": ("EXPERIMENTS",),

@@ -62,7 +62,8 @@ class RunRecord(keras.callbacks.Callback):
                 )
         self.record["seconds_an_epoch"] = found["seconds_an_epoch"]
         if (self.folder / "history.csv").exists():
-            history = pd.read_csv(self.folder / "history.csv", index_col="epoch", float_precision="round_trip")
+            # Read as text: pandas rounds in its own way, Python's floats come back to the bit.
+            history = pd.read_csv(self.folder / "history.csv", index_col="epoch", dtype=str).astype(float)
             self._history = history.to_dict("records")
 
     @property

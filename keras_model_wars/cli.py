@@ -129,7 +129,7 @@ def verdict(
 def claims() -> None:
     """Try what both articles say of the two APIs, and what has changed since."""
     _package()
-    from keras_model_wars.claims import changes, claims
+    from keras_model_wars.article_claims import changes, claims
 
     _print_table(claims())
     print()

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import pandas as pd
+import tensorflow as tf
 
 from keras_model_wars.article import LOGGED_MODELS, compare_with_article
 from keras_model_wars.checkpoints import FILES, RunRecord, WholeBackup
@@ -161,6 +162,9 @@ def _check_number(name: str, value: Any, kind: type, expected: str) -> None:
 
 def _steps(batches: int) -> int:
     """About 64 batches an execution, in executions of nearly one size, so that the progress bar moves evenly."""
+    # On several replicas Keras 3.15 stops at its own loop over batches ("You must feed a value for placeholder tensor").
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return 1
     return math.ceil(batches / math.ceil(batches / 64))
 
 

@@ -117,7 +117,8 @@ def to_functional(model: keras.Model) -> keras.Model:
         return model
     if not model.built:
         raise ValueError("`model` should know its input. Received: an unbuilt Sequential; start it with a keras.Input.")
-    return keras.Model(model.inputs, model.outputs, name=model.name)
+    outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
+    return keras.Model(model.inputs[0], outputs, name=model.name)
 
 
 class _Call(NamedTuple):
