@@ -254,6 +254,9 @@ def _read_npz(path: str | os.PathLike) -> Mnist:
 
 
 def _load_from_keras() -> Mnist:
+    from keras_model_wars.startup import import_keras
+
+    import_keras()
     import keras
 
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
