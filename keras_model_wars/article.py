@@ -24,7 +24,7 @@ def article_log(model: str) -> pd.DataFrame:
 
     The numbers are those of "Sequential API vs Functional API model in Keras".
     """
-    if model not in LOGGED_MODELS:
+    if not isinstance(model, str) or model not in LOGGED_MODELS:
         raise ValueError(
             f"`model` should be one that the first article trained: {', '.join(LOGGED_MODELS)}. Received: {model!r}."
         )
@@ -51,8 +51,12 @@ def compare_with_article(history: pd.DataFrame, model: str) -> pd.DataFrame:
         raise ValueError(
             f"`history` should have the metrics {', '.join(log)}. Received: one without {', '.join(missing)}."
         )
-    if epochs.empty:
-        raise ValueError(f"`history` should have epochs from 1 as its index. Received: {list(history.index[:3])}.")
+    if not all(pd.api.types.is_numeric_dtype(history[name]) for name in log):
+        raise ValueError(f"`history` should hold numbers alone. Received: {history.dtypes.to_dict()}.")
+    if epochs.empty or not history.index.is_unique:
+        raise ValueError(
+            f"`history` should have the epochs, counted from 1, as its index. Received: {list(history.index[:3])}."
+        )
     table = log.loc[epochs].melt(ignore_index=False, var_name="metric", value_name="article").reset_index()
     table["measured"] = history.loc[epochs, list(log)].melt()["value"]
     table["difference"] = table["measured"] - table["article"]

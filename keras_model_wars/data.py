@@ -2,18 +2,20 @@
 
 import gzip
 import importlib.resources
-import numbers
 import os
 import socket
 import threading
 import urllib.request
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from keras_model_wars.arguments import array, whole_number
 
 Mnist = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -22,6 +24,7 @@ ENVIRONMENT_VARIABLE = "KERAS_MODEL_WARS_MNIST"
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _KERAS_FILE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 _NETWORK_SECONDS = 8
+_LARGEST_FILE = 2**29  # nine times MNIST
 
 
 class Splits(NamedTuple):
@@ -69,20 +72,17 @@ def find_mnist(path: str | os.PathLike | None = None) -> tuple[Mnist, str]:
 def scale_pixels(x: np.ndarray) -> np.ndarray:
     """Scale images from whole numbers in [0, 255] to float32 in [0, 1].
 
-    Takes an array of any shape; one that does not hold whole numbers from 0 to 255 raises a ValueError, so that
-    nothing is scaled twice.
+    Takes an array of any shape. Raises a ValueError for anything but whole numbers from 0 to 255, so that nothing is
+    scaled twice.
 
     >>> scale_pixels(np.array([0, 255], dtype="uint8"))
     array([0., 1.], dtype=float32)
 
     Follows "Sequential API vs Functional API model in Keras", the preparation of the data.
     """
-    x = np.asarray(x)
-    if x.dtype.kind not in "iu" or (x.dtype != np.uint8 and x.size and not (0 <= x.min() and x.max() <= 255)):
-        raise ValueError(
-            f"`x` should hold pixels as whole numbers from 0 to 255. Received: dtype={x.dtype}. "
-            "Pass the images as they were loaded; they are scaled here, once."
-        )
+    x = array("x", x, "pixels as whole numbers from 0 to 255, as they were loaded", kinds="iu")
+    if x.dtype != np.uint8 and x.size and not (x.min() >= 0 and x.max() <= 255):
+        raise ValueError(f"`x` should be pixels as whole numbers from 0 to 255. Received: {x.min()} to {x.max()}.")
     return np.divide(x, np.float32(255), dtype=np.float32)
 
 
@@ -99,13 +99,13 @@ def split_validation(x: np.ndarray, y: np.ndarray, validation_size: int | None =
 
     Follows "Sequential API vs Functional API model in Keras", the preparation of the data.
     """
-    count = _same_length(x, y)
-    size = count // 12 if validation_size is None else validation_size
-    if isinstance(size, bool) or not isinstance(size, numbers.Integral) or not 0 < size < count:
+    x, y = _same_length(x, y)
+    if len(x) < 2:
         raise ValueError(
-            f"`validation_size` should be a whole number from 1 to {count - 1}, one less than the {count} digits given. "
-            f"Received: validation_size={size!r}."
+            f"`x` and `y` should hold two digits at least, one to train and one to validate. Received: {len(x)}."
         )
+    size = max(1, len(x) // 12) if validation_size is None else validation_size
+    size = whole_number("validation_size", size, highest=len(x) - 1)
     return (x[size:], y[size:]), (x[:size], y[:size])
 
 
@@ -122,9 +122,10 @@ def split_two_inputs(x: np.ndarray, y: np.ndarray) -> tuple[dict[str, np.ndarray
 
     Follows "Sequential API vs Functional API model in Keras", the third model.
     """
-    half = _same_length(x, y) // 2
+    x, y = _same_length(x, y)
+    half = len(x) // 2
     if half == 0:
-        raise ValueError("`x` and `y` should hold two digits at least, one an input. Received: fewer.")
+        raise ValueError(f"`x` and `y` should hold two digits at least, one an input. Received: {len(x)}.")
     return (
         {"input_a": x[:half], "input_b": x[half : 2 * half]},
         {"output_a": y[:half], "output_b": y[half : 2 * half]},
@@ -143,8 +144,12 @@ def make_pairs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> tuple[dict[str, n
 
     Follows "Keras Model Wars: Functional vs Sequential", its inputs "that share the same layers".
     """
-    count = _same_length(x, y)
-    digits = np.unique(y)
+    x, y = _same_length(x, y)
+    y = array("y", y, "one label a digit, whole numbers", kinds="iu")
+    seed = whole_number("seed", seed, lowest=0)
+    if y.ndim != 1:
+        raise ValueError(f"`y` should be one label a digit, of shape (count,). Received: shape {y.shape}.")
+    count, digits = len(y), np.unique(y)
     if len(digits) < 2:
         raise ValueError(f"`y` should hold two digits or more, to make pairs that differ. Received: {digits.tolist()}.")
     random = np.random.default_rng(seed)
@@ -189,8 +194,8 @@ def prepare_pairs(mnist: Mnist) -> Splits:
 def fingerprint(mnist: Mnist) -> str:
     """Return a short text that tells these digits from others, wherever their file lies."""
     checksum = 0
-    for array in (*mnist[0], *mnist[1]):
-        checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+    for part in (*mnist[0], *mnist[1]):
+        checksum = zlib.crc32(np.ascontiguousarray(part), checksum)
     return f"{len(mnist[0][0])} + {len(mnist[1][0])}, crc32 {checksum:08x}"
 
 
@@ -213,29 +218,30 @@ def check_mnist(mnist: Mnist, name: str) -> Mnist:
 
 def _check_part(x: np.ndarray, y: np.ndarray, part: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(x), np.asarray(y)
-    for array, what, highest in ((x, f"x_{part}", 255), (y, f"y_{part}", 9)):
-        shape, expected = ((28, 28), "N x 28 x 28") if array is x else ((), "N")
-        if array.ndim != 1 + len(shape) or array.shape[1:] != shape or not len(array):
-            raise ValueError(f"{name}: {what} should have the shape {expected}, N above zero. Received: {array.shape}.")
-        if array.dtype.kind not in "iu":
+    for values, what, highest in ((x, f"x_{part}", 255), (y, f"y_{part}", 9)):
+        shape, expected = ((28, 28), "N x 28 x 28") if values is x else ((), "N")
+        if values.ndim != 1 + len(shape) or values.shape[1:] != shape or not len(values):
             raise ValueError(
-                f"{name}: {what} should hold whole numbers from 0 to {highest}. Received: dtype={array.dtype}."
+                f"{name}: {what} should have the shape {expected}, N above zero. Received: {values.shape}."
             )
-        if array.min() < 0 or array.max() > highest:
+        if values.dtype.kind not in "iu":
             raise ValueError(
-                f"{name}: {what} should hold whole numbers from 0 to {highest}. Received: {array.min()} to {array.max()}."
+                f"{name}: {what} should hold whole numbers from 0 to {highest}. Received: dtype={values.dtype}."
+            )
+        if values.min() < 0 or values.max() > highest:
+            raise ValueError(
+                f"{name}: {what} should hold whole numbers from 0 to {highest}. Received: {values.min()} to {values.max()}."
             )
     if len(x) != len(y):
         raise ValueError(f"{name}: x_{part} and y_{part} should be of one length. Received: {len(x)} and {len(y)}.")
     return x.astype(np.uint8, copy=False), y.astype(np.uint8, copy=False)
 
 
-def _same_length(x: np.ndarray, y: np.ndarray) -> int:
-    if np.ndim(x) < 1 or np.ndim(y) < 1 or len(x) != len(y):
-        raise ValueError(
-            f"`x` and `y` should be arrays of one length. Received: shapes {np.shape(x)} and {np.shape(y)}."
-        )
-    return len(x)
+def _same_length(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    x, y = array("x", x, "an array of images"), array("y", y, "an array of labels")
+    if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
+        raise ValueError(f"`x` and `y` should be arrays of one length. Received: shapes {x.shape} and {y.shape}.")
+    return x, y
 
 
 def _read_npz(path: str | os.PathLike) -> Mnist:
@@ -243,6 +249,10 @@ def _read_npz(path: str | os.PathLike) -> Mnist:
     if not Path(path).is_file():
         raise ValueError(f"{expected}. Received: {'a folder' if Path(path).is_dir() else 'no such file'}.")
     try:
+        with zipfile.ZipFile(path) as packed:
+            size = sum(entry.file_size for entry in packed.infolist())
+        if size > _LARGEST_FILE:
+            raise ValueError(f"it unpacks to {size:,} bytes, more than {_LARGEST_FILE:,}")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in _ARRAYS if name in file}
     except Exception as error:  # a broken file breaks in NumPy, zipfile, zlib or the file system, each with its own

@@ -1,9 +1,9 @@
 """One builder a model; each reads from top to bottom like its diagram and returns an uncompiled Keras model."""
 
-import numbers
-
 import keras
 from keras import layers
+
+from keras_model_wars.arguments import whole_number
 
 
 def build_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.Sequential:
@@ -36,8 +36,8 @@ def build_wide_deep(hidden_units: tuple[int, int] = (2**14, 512)) -> keras.Model
 
     Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities. The image goes
     through three hidden layers and, unchanged, past them; both meet in the layer ``bypass``.
-    ``hidden_units`` are the widths of the first two hidden layers (a ValueError for anything but two whole
-    numbers above zero); the third is always 784, to be reshaped to an image. 21,668,442 parameters as it comes.
+    ``hidden_units`` are the widths of the first two hidden layers (a ValueError for anything but
+    two whole numbers above zero); the third is always 784, to be reshaped to an image. 21,668,442 parameters as it comes.
 
     >>> build_wide_deep(hidden_units=(64, 32)).get_layer("bypass").output.shape
     (None, 28, 56)
@@ -74,7 +74,7 @@ def build_two_input_two_output(hidden_units: tuple[int, int] = (2**14, 512), bra
     Follows "Sequential API vs Functional API model in Keras", the third model.
     """
     first, second = _two_widths(hidden_units)
-    branch = _width(branch_units, "branch_units")
+    branch = whole_number("branch_units", branch_units, highest=2**16)
     input_a = keras.Input((28, 28), name="input_a")
     input_b = keras.Input((28, 28), name="input_b")
     x = layers.Flatten(name="flatten")(input_a)
@@ -169,11 +169,11 @@ def _two_widths(hidden_units: tuple[int, int]) -> tuple[int, int]:
             "`hidden_units` should be two whole numbers above zero, the widths of the first two hidden layers, "
             f"for example (256, 128). Received: hidden_units={hidden_units!r}. To add a layer, add a line to the builder."
         )
-    return _width(hidden_units[0], "hidden_units"), _width(hidden_units[1], "hidden_units")
-
-
-def _width(units: int, name: str) -> int:
-    # Wider than this, one layer alone outgrows the memory of a laptop and TensorFlow aborts instead of refusing.
-    if isinstance(units, bool) or not isinstance(units, numbers.Integral) or not 0 < units <= 2**16:
-        raise ValueError(f"`{name}` should hold whole numbers from 1 to 65,536. Received: {units!r}.")
-    return int(units)
+    first, second = (whole_number("hidden_units", units, highest=2**16) for units in hidden_units)
+    # TensorFlow does not refuse what no laptop can hold: it aborts, or the system does.
+    if first * second > 2**28:
+        raise ValueError(
+            f"`hidden_units` should be two widths whose product is at most {2**28:,}, a gigabyte of weights. "
+            f"Received: hidden_units={hidden_units!r}."
+        )
+    return first, second

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pygraphviz
 from matplotlib.figure import Figure
+from pandas.api.types import is_numeric_dtype
 from PIL import Image
 
+from keras_model_wars.arguments import array, whole_number
 from keras_model_wars.files import replacing
 from keras_model_wars.startup import quiet_libraries
 from keras_model_wars.verdict import to_functional
@@ -32,15 +34,13 @@ def plot_samples(
 
     >>> figure = plot_samples(x_train[:40], y_train[:40])
     """
-    x, y = np.asarray(x), np.asarray(y)
-    if x.shape[1:] != (28, 28) or len(x) != len(y) or not 0 < len(x) <= 400:
+    x, y = array("x", x, "an array of images"), array("y", y, "an array of labels")
+    if x.shape[1:] != (28, 28) or y.shape != x.shape[:1] or not 0 < len(x) <= 400:
         raise ValueError(
             "`x` should be 1 to 400 images of shape (28, 28) and `y` as many labels; pass a slice such as x[:40]. "
             f"Received: shapes {x.shape} and {y.shape}."
         )
-    if isinstance(columns, bool) or not isinstance(columns, int) or columns < 1:
-        raise ValueError(f"`columns` should be a whole number above zero. Received: columns={columns!r}.")
-    columns = min(columns, len(x))
+    columns = min(whole_number("columns", columns), len(x))
     rows = -(-len(x) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.9, rows * 1.1), squeeze=False, layout="constrained")
     for axis in axes.flat:
@@ -63,6 +63,7 @@ def plot_model(model: keras.Model, to_file: str | os.PathLike | None = None, *, 
     Does what ``keras.utils.plot_model`` does, with the Graphviz that the wheels of pygraphviz bring.
     """
     check_picture_path(to_file)
+    whole_number("dpi", dpi, lowest=10, highest=600)
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` should be a Keras model. Received: {type(model).__name__}.")
     if not model.built:
@@ -144,7 +145,8 @@ def plot_learning_curves(
         (line,) = axis.plot(history.index, history[name], marker="o", markersize=3, label=name)
         if f"val_{name}" in history:
             axis.plot(history.index, history[f"val_{name}"], "--", color=line.get_color(), label=f"val_{name}")
-    axis.set_ylim(0, max(1, 1.05 * history.max().max()))
+    # A diverged training has losses that are infinite or no numbers, and its curves end where they do.
+    axis.set_ylim(0, 1.05 * max([1, *(value for value in history.to_numpy().flat if np.isfinite(value))]))
     label_epochs(axis)
     axis.set_ylabel("loss and accuracy")
     if title:
@@ -168,7 +170,13 @@ def plot_article_comparison(
         raise TypeError(
             f"`comparison` should be what compare_with_article returns. Received: {type(comparison).__name__}."
         )
-    if not {"epoch", "metric", "article", "measured"} <= set(comparison.columns) or comparison.empty:
+    numbers = ("epoch", "article", "measured")
+    if (
+        not {"metric", *numbers} <= set(comparison.columns)
+        or comparison.empty
+        or not all(is_numeric_dtype(comparison[name]) for name in numbers)
+        or not any(str(name).endswith("accuracy") for name in comparison["metric"])
+    ):
         raise ValueError(
             f"`comparison` should be what compare_with_article returns. Received: {list(comparison.columns)}."
         )
@@ -198,9 +206,10 @@ def as_history(history: pd.DataFrame | keras.callbacks.History) -> pd.DataFrame:
         raise TypeError(
             f"`history` should be a run's history or what `fit` returned. Received: {type(history).__name__}."
         )
-    if "loss" not in history or history.empty:
+    numeric = all(isinstance(name, str) and is_numeric_dtype(history[name]) for name in history)
+    if "loss" not in history or history.empty or not numeric:
         raise ValueError(
-            f"`history` should hold a row an epoch and a column `loss`. Received: columns {list(history.columns)}."
+            f"`history` should hold a row an epoch, numbers alone, and a column `loss`. Received: columns {list(history.columns)}."
         )
     return history
 
@@ -214,6 +223,8 @@ def label_epochs(axis: plt.Axes) -> None:
 
 def check_picture_path(path: str | os.PathLike | None) -> None:
     """Raise a ValueError if a picture can't be written to ``path`` for its ending."""
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`to_file` should be a path. Received: {type(path).__name__}.")
     if path is not None and Path(path).suffix.lower() not in PICTURE_FORMATS:
         raise ValueError(f"The picture's file should end in {', '.join(PICTURE_FORMATS)}. Received: {path}.")
 

@@ -1,7 +1,6 @@
 """Build, summarize, draw, compile, fit, evaluate and save a model of the articles, in one call."""
 
 import math
-import numbers
 import os
 import platform
 import shutil
@@ -15,6 +14,7 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
+from keras_model_wars.arguments import positive_number, whole_number
 from keras_model_wars.article import LOGGED_MODELS, compare_with_article
 from keras_model_wars.checkpoints import FILES, RunRecord, WholeBackup
 from keras_model_wars.data import FULL_TRAIN_DIGITS, Mnist, check_mnist, find_mnist, fingerprint
@@ -73,16 +73,14 @@ def train(
     Follows "Sequential API vs Functional API model in Keras": SGD, 0.01, batches of 32.
     """
     experiment = find_experiment(model)
-    epochs = experiment.epochs if epochs is None else epochs
-    for name, value in (
-        ("epochs", epochs),
-        ("batch_size", batch_size),
-        ("steps_per_execution", steps_per_execution or 1),
-    ):
-        _check_number(name, value, numbers.Integral, "a whole number above zero")
-    _check_number("learning_rate", learning_rate, numbers.Real, "a finite number above zero")
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
-        raise ValueError(f"`seed` should be a whole number from 0 to {2**32 - 1}. Received: seed={seed!r}.")
+    epochs = whole_number("epochs", experiment.epochs if epochs is None else epochs)
+    batch_size = whole_number("batch_size", batch_size)
+    learning_rate = positive_number("learning_rate", learning_rate)
+    seed = whole_number("seed", seed, lowest=0, highest=2**32 - 1)
+    if steps_per_execution is not None:
+        whole_number("steps_per_execution", steps_per_execution)
+    if resume and overwrite:
+        raise ValueError("`resume` and `overwrite` should not be asked for at once. Received: both.")
     if data is None or isinstance(data, (str, os.PathLike)):
         mnist, source = find_mnist(data)
     else:
@@ -94,10 +92,10 @@ def train(
     folder = Path(out) if out is not None else Path("runs") / experiment.name
     settings = {
         "model": experiment.name,
-        "epochs": int(epochs),
-        "batch_size": int(batch_size),
-        "learning_rate": float(learning_rate),
-        "seed": int(seed),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
         **builder_keywords,
         "digits": fingerprint(mnist),
     }
@@ -151,13 +149,6 @@ def compile_model(
         metrics=[["accuracy"] for _ in model.outputs],
         steps_per_execution=steps_per_execution,
     )
-
-
-def _check_number(name: str, value: Any, kind: type, expected: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise TypeError(f"`{name}` should be {expected}. Received: {name}={value!r}.")
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"`{name}` should be {expected}. Received: {name}={value!r}.")
 
 
 def _steps(batches: int) -> int:
