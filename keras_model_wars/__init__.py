@@ -21,10 +21,12 @@ _MODULES = {
     "verdict": ("which_api", "to_sequential", "to_functional"),
     "article_claims": ("claims", "changes"),
     "loading": ("load_model",),
+    "preparing": ("prepare_image",),
+    "predicting": ("predict_digits", "plot_predictions"),
     "article": ("article_log", "compare_with_article"),
     "experiments": ("EXPERIMENTS",),
 }
-_WITHOUT_KERAS = ("data", "article", "experiments")
+_WITHOUT_KERAS = ("data", "preparing", "article", "experiments")
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = sorted(_HOME)

@@ -1,7 +1,7 @@
 """Checking what callers pass, in Keras's manner: what was expected and what came."""
 
-import math
 import numbers
+import sys
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ def whole_number(name: str, value: Any, lowest: int = 1, highest: int | None = N
 def positive_number(name: str, value: Any) -> float:
     """Return a finite number above zero as a float, or raise a ValueError."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not value > 0 or not math.isfinite(value):
+    if not real or not 0 < value <= sys.float_info.max:
         raise ValueError(f"`{name}` should be a finite number above zero. Received: {name}={value!r}.")
     return float(value)
 

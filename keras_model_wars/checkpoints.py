@@ -1,6 +1,7 @@
 """What a training leaves on disk as it goes: its record, its history, and the state to go on from."""
 
 import json
+import math
 import shutil
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 
 from keras_model_wars.files import replacing
 
-# What a run leaves in its folder, and what another run in the same folder therefore replaces.
+# What a run leaves in its folder.
 FILES = (
     "model.keras",
     "history.csv",
@@ -34,14 +35,22 @@ class RunRecord(keras.callbacks.Callback):
     def __init__(self, folder: Path, record: dict[str, Any], *, resume: bool, overwrite: bool):
         super().__init__()
         self.folder = folder
-        self.record = json.loads(json.dumps(record)) | {"seconds_an_epoch": []}
+        # Through JSON, as the record to resume will have come; NumPy's whole numbers become Python's.
+        self.record = json.loads(json.dumps(record, default=int)) | {"seconds_an_epoch": []}
         self._history: list[dict[str, float]] = []
         if overwrite:
-            for name in FILES:
-                (folder / name).unlink(missing_ok=True)
+            # The other files stay whole until the new run replaces them.
             shutil.rmtree(folder / "backup", ignore_errors=True)
         elif (folder / "run.json").exists():
-            self._go_on_from(json.loads((folder / "run.json").read_text(encoding="utf-8")), resume)
+            try:
+                found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+                found["settings"], found["seconds_an_epoch"]
+            except (ValueError, TypeError, KeyError):
+                raise ValueError(
+                    f"{folder / 'run.json'} should be the record of a run. Received: a file that is none. Train anew in its "
+                    "place with overwrite=True or --overwrite."
+                ) from None
+            self._go_on_from(found, resume)
 
     def _go_on_from(self, found: dict[str, Any], resume: bool) -> None:
         if "test" in found:
@@ -88,8 +97,16 @@ class RunRecord(keras.callbacks.Callback):
     def write(self, **more: Any) -> None:
         """Write ``run.json``, with more entries where given."""
         self.record.update(more)
+        text = json.dumps(_finite(self.record), indent=2, allow_nan=False)
         with replacing(self.folder / "run.json") as temporary:
-            temporary.write_text(json.dumps(self.record, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """Put None for the losses of a diverged training, which JSON has no words for."""
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class WholeBackup(keras.callbacks.BackupAndRestore):

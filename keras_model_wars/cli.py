@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import typer
 from tabulate import tabulate
 
 from keras_model_wars.experiments import EXPERIMENTS, find_experiment
+from keras_model_wars.files import check_picture_path
 
 app = typer.Typer(
     add_completion=False,
@@ -77,10 +79,12 @@ def plot(
 ) -> None:
     """Draw a model's diagram; no Graphviz need be installed."""
     out = out or Path(f"{model}.png")
+    check_picture_path(out)
     if model == "simple":
         _package().plot_neurons(to_file=out)
     else:
-        _package().plot_model(_build(model, hidden_units), out)
+        network = _build(model, hidden_units)
+        _package().plot_model(network, out)
     print(f"Written: {out}")
 
 
@@ -93,6 +97,7 @@ def samples(
     """Draw the first training digits with their labels."""
     if not 0 < count <= 400:
         raise ValueError(f"--count should be a whole number from 1 to 400. Received: {count}.")
+    check_picture_path(out)
     (x_train, y_train), _ = _package().load_mnist(data)
     _package().plot_samples(x_train[:count], y_train[:count], out)
     print(f"Written: {out}")
@@ -123,6 +128,36 @@ def verdict(
     if answer.reasons:
         print()
         _print_table({"reason": [reason.kind for reason in answer.reasons], "what": list(map(str, answer.reasons))})
+
+
+@app.command()
+def predict(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/sequential, or a .keras file.")
+    ],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE", help="Pictures of one digit each, as many as the model has inputs."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="A .png, .svg or .pdf file for what the network sees.", show_default="none")
+    ] = None,
+) -> None:
+    """Tell which digit a trained model sees in each picture."""
+    package = _package()
+    predictions = package.predict_digits(package.load_model(run / "model.keras" if run.is_dir() else run), images)
+    if out is not None:
+        package.plot_predictions(images, predictions, out)
+    for place, (names, probabilities) in enumerate(predictions.iterrows()):
+        if predictions.index.nlevels > 1:
+            verdict = "the same digit" if probabilities.item() > 0.5 else "different digits"
+            print("\n" * bool(place) + f"{' and '.join(names)}: {verdict}\n")
+        else:
+            print("\n" * bool(place) + f"{names}: {probabilities.idxmax()}\n")
+        bars = [_bar(probability) for probability in probabilities]
+        _print_table({"": predictions.columns, "probability": [f"{p:.3f}" for p in probabilities], "from 0 to 1": bars})
+    if out is not None:
+        print(f"\nWritten: {out}")
 
 
 @app.command()
@@ -178,8 +213,12 @@ def _run(command: Callable[..., Any], arguments: Sequence[str] | None) -> None:
         status = command(args=arguments, standalone_mode=False)
     except typer.TyperException as error:
         _fail(error.format_message())
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, ImportError) as error:
         _fail(str(error))
+    except OSError as error:
+        # HDF5 puts its whole state into an error's text; what the system says of it is what helps.
+        where = f": {error.filename}" if error.filename else ""
+        _fail(os.strerror(error.errno) + where if error.errno else str(error))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
@@ -193,6 +232,11 @@ def _fail(message: str) -> None:
 def _print_table(table: Any) -> None:
     # Markdown, so that the README can hold what a command prints.
     print(tabulate(table, headers="keys", tablefmt="pipe", showindex=False, disable_numparse=True))
+
+
+def _bar(share: float) -> str:
+    # Block letters where the screen can show them.
+    return ("█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#") * round(30 * share)
 
 
 def _package() -> Any:

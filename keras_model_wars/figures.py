@@ -33,7 +33,8 @@ def make_figures(
         if again or not (folder / experiment.name / "diagram.png").exists():
             plot_model(experiment.build(), folder / experiment.name / "diagram.png")
     for model in LOGGED_MODELS:
-        if again or not (folder / model / "article_comparison.png").exists():
+        record = folder / model / "run.json"
+        if again or not record.exists() or "test" not in json.loads(record.read_text()):
             train(model, data=data, out=folder / model, overwrite=again, resume=not again)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PICTURE_FORMATS = (".png", ".svg", ".pdf")
+
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
@@ -28,6 +30,21 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_picture_path(path: str | os.PathLike | None) -> None:
+    """Raise a TypeError or ValueError if a picture can't be written to ``path`` for its ending."""
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`to_file` should be a path. Received: {type(path).__name__}.")
+    if path is not None and Path(path).suffix.lower() not in PICTURE_FORMATS:
+        raise ValueError(f"The picture's file should end in {', '.join(PICTURE_FORMATS)}. Received: {path}.")
+
+
+def check_folder(folder: Path) -> None:
+    """Raise a ValueError if nothing can be written to ``folder``, there already or yet to be made."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ValueError(f"`out` should be a folder that can be written. Received: {folder}.")
 
 
 def _umask() -> int:

@@ -1,6 +1,7 @@
 """Loading a model from a .keras file, without running code that may be in it."""
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -26,6 +27,6 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         reason = " ".join(str(error).split())
         if "Lambda" in reason or "safe_mode" in reason:
             reason = "it holds code, which is not run here. Rebuild the model with layers of Keras's own"
-        elif "Could not locate" in reason:
-            reason = f"it holds a layer that this Python does not know: {reason.split('. ')[0]}"
+        elif unknown := re.search(r"Could not locate (class '\w+')", reason):
+            reason = f"it holds a layer that this Python does not know, {unknown[1]}"
         raise ValueError(f"{expected}. Received: one that can't be loaded: {reason[:300].rstrip('.')}.") from None

@@ -15,13 +15,12 @@ from pandas.api.types import is_numeric_dtype
 from PIL import Image
 
 from keras_model_wars.arguments import array, whole_number
-from keras_model_wars.files import replacing
+from keras_model_wars.files import check_picture_path, replacing
 from keras_model_wars.startup import quiet_libraries
 from keras_model_wars.verdict import to_functional
 
 # Of Okabe and Ito's palette, which the colour-blind can tell apart; white text is legible on all three.
 LAYER_COLOURS = {"input": "#0072B2", "hidden": "#4D4D4D", "output": "#B34700"}
-PICTURE_FORMATS = (".png", ".svg", ".pdf")
 
 
 def plot_samples(
@@ -84,11 +83,14 @@ def plot_model(model: keras.Model, to_file: str | os.PathLike | None = None, *, 
     graph.graph_attr["label"] = (
         f'<<table border="0" cellborder="0" cellspacing="8" cellpadding="6"><tr>{swatches}</tr></table>>'
     )
+    # Drawn in memory: Graphviz ends the whole program where it can't write a file.
     with quiet_libraries():
-        if to_file is not None:
-            with replacing(to_file) as temporary:
-                graph.draw(temporary, prog="dot")
-        return Image.open(io.BytesIO(graph.draw(format="png", prog="dot")))
+        picture = graph.draw(format="png", prog="dot")
+        drawing = picture if to_file is None else graph.draw(format=Path(to_file).suffix.lower()[1:], prog="dot")
+    if to_file is not None:
+        with replacing(to_file) as temporary:
+            temporary.write_bytes(drawing)
+    return Image.open(io.BytesIO(picture))
 
 
 def plot_neurons(units: Sequence[int] = (3, 4, 4, 2), to_file: str | os.PathLike | None = None) -> Figure:
@@ -219,14 +221,6 @@ def label_epochs(axis: plt.Axes) -> None:
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_xlabel("epoch")
     axis.grid(True, alpha=0.4)
-
-
-def check_picture_path(path: str | os.PathLike | None) -> None:
-    """Raise a ValueError if a picture can't be written to ``path`` for its ending."""
-    if path is not None and not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"`to_file` should be a path. Received: {type(path).__name__}.")
-    if path is not None and Path(path).suffix.lower() not in PICTURE_FORMATS:
-        raise ValueError(f"The picture's file should end in {', '.join(PICTURE_FORMATS)}. Received: {path}.")
 
 
 def _finished(figure: Figure, to_file: str | os.PathLike | None) -> Figure:

@@ -21,7 +21,7 @@ def import_keras() -> None:
             import keras
 
             keras.ops.zeros(1)
-        except ImportError as error:
+        except (ImportError, ValueError) as error:  # what it names is not installed, or is no backend
             raise ImportError(
                 f"Keras should find its backend, by default tensorflow. Received: KERAS_BACKEND={os.environ.get('KERAS_BACKEND')!r} "
                 f"({error}). Unset KERAS_BACKEND, or install what it names."

@@ -19,7 +19,7 @@ from keras_model_wars.article import LOGGED_MODELS, compare_with_article
 from keras_model_wars.checkpoints import FILES, RunRecord, WholeBackup
 from keras_model_wars.data import FULL_TRAIN_DIGITS, Mnist, check_mnist, find_mnist, fingerprint
 from keras_model_wars.experiments import Experiment, find_experiment
-from keras_model_wars.files import replacing
+from keras_model_wars.files import check_folder, replacing
 from keras_model_wars.plotting import plot_article_comparison, plot_learning_curves, plot_model
 from keras_model_wars.shuffling import ReshuffledDataset
 
@@ -73,14 +73,16 @@ def train(
     Follows "Sequential API vs Functional API model in Keras": SGD, 0.01, batches of 32.
     """
     experiment = find_experiment(model)
-    epochs = whole_number("epochs", experiment.epochs if epochs is None else epochs)
-    batch_size = whole_number("batch_size", batch_size)
+    epochs = whole_number("epochs", experiment.epochs if epochs is None else epochs, highest=2**31 - 1)
+    batch_size = whole_number("batch_size", batch_size, highest=2**31 - 1)
     learning_rate = positive_number("learning_rate", learning_rate)
     seed = whole_number("seed", seed, lowest=0, highest=2**32 - 1)
     if steps_per_execution is not None:
-        whole_number("steps_per_execution", steps_per_execution)
+        whole_number("steps_per_execution", steps_per_execution, highest=2**31 - 1)
     if resume and overwrite:
         raise ValueError("`resume` and `overwrite` should not be asked for at once. Received: both.")
+    folder = Path(out) if out is not None else Path("runs") / experiment.name
+    check_folder(folder)
     if data is None or isinstance(data, (str, os.PathLike)):
         mnist, source = find_mnist(data)
     else:
@@ -89,7 +91,6 @@ def train(
     keras.utils.set_random_seed(seed)
     network = experiment.build(**builder_keywords)
     splits = experiment.prepare(mnist)
-    folder = Path(out) if out is not None else Path("runs") / experiment.name
     settings = {
         "model": experiment.name,
         "epochs": epochs,
@@ -183,6 +184,8 @@ def _save(run: Run, experiment: Experiment, train_digits: int) -> str | None:
     with replacing(run.folder / "model.keras") as temporary:
         run.model.save(temporary)
     plot_learning_curves(run.history, run.folder / "learning_curves.png", title=experiment.title)
+    for name in ("article_comparison.csv", "article_comparison.png"):
+        (run.folder / name).unlink(missing_ok=True)  # another run's, which this one may have nothing to set against
     if experiment.name not in LOGGED_MODELS:
         return "it prints no log of this model."
     if train_digits != FULL_TRAIN_DIGITS:
