@@ -1,7 +1,9 @@
 """Checking what callers pass, in Keras's manner: what was expected and what came."""
 
 import numbers
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,13 @@ def positive_number(name: str, value: Any) -> float:
     if not real or not 0 < value <= sys.float_info.max:
         raise ValueError(f"`{name}` should be a finite number above zero. Received: {name}={value!r}.")
     return float(value)
+
+
+def path(name: str, value: Any) -> Path:
+    """Return the path of a file or folder, or raise a TypeError."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"`{name}` should be a path. Received: {name}={value!r}.")
+    return Path(value)
 
 
 def array(name: str, value: Any, expected: str, kinds: str = "biuf") -> np.ndarray:

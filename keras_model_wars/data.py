@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_model_wars import arguments
 from keras_model_wars.arguments import array, whole_number
 
 Mnist = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -244,10 +245,11 @@ def _same_length(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _read_npz(path: str | os.PathLike) -> Mnist:
+def _read_npz(name: str | os.PathLike) -> Mnist:
+    path = arguments.path("path", name)
     expected = f"{path} should be an .npz file with the arrays {', '.join(_ARRAYS)}"
-    if not Path(path).is_file():
-        raise ValueError(f"{expected}. Received: {'a folder' if Path(path).is_dir() else 'no such file'}.")
+    if not path.is_file():
+        raise ValueError(f"{expected}. Received: {'a folder' if path.is_dir() else 'no such file'}.")
     try:
         with zipfile.ZipFile(path) as packed:
             size = sum(entry.file_size for entry in packed.infolist())

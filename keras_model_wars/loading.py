@@ -3,9 +3,10 @@
 import os
 import re
 import zipfile
-from pathlib import Path
 
 import keras
+
+from keras_model_wars import arguments
 
 
 def load_model(path: str | os.PathLike) -> keras.Model:
@@ -16,10 +17,11 @@ def load_model(path: str | os.PathLike) -> keras.Model:
 
     >>> model = load_model("runs/sequential/model.keras")
     """
+    path = arguments.path("path", path)
     expected = f"{path} should be a model saved as a .keras file"
-    if not Path(path).is_file():
-        raise ValueError(f"{expected}. Received: {'a folder' if Path(path).is_dir() else 'no such file'}.")
-    if Path(path).suffix != ".keras" or not zipfile.is_zipfile(path):
+    if not path.is_file():
+        raise ValueError(f"{expected}. Received: {'a folder' if path.is_dir() else 'no such file'}.")
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise ValueError(f"{expected}. Received: a file that is none.")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -14,6 +14,7 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
+from keras_model_wars import arguments
 from keras_model_wars.arguments import positive_number, whole_number
 from keras_model_wars.article import LOGGED_MODELS, compare_with_article
 from keras_model_wars.checkpoints import FILES, RunRecord, WholeBackup
@@ -81,7 +82,7 @@ def train(
         whole_number("steps_per_execution", steps_per_execution, highest=2**31 - 1)
     if resume and overwrite:
         raise ValueError("`resume` and `overwrite` should not be asked for at once. Received: both.")
-    folder = Path(out) if out is not None else Path("runs") / experiment.name
+    folder = Path("runs") / experiment.name if out is None else arguments.path("out", out)
     check_folder(folder)
     if data is None or isinstance(data, (str, os.PathLike)):
         mnist, source = find_mnist(data)
