@@ -26,7 +26,7 @@ def positive_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def path(name: str, value: Any) -> Path:
+def file_path(name: str, value: Any) -> Path:
     """Return the path of a file or folder, or raise a TypeError."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"`{name}` should be a path. Received: {name}={value!r}.")

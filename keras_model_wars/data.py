@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_model_wars import arguments
-from keras_model_wars.arguments import array, whole_number
+from keras_model_wars.arguments import array, file_path, whole_number
 
 Mnist = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -246,7 +245,7 @@ def _same_length(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_npz(name: str | os.PathLike) -> Mnist:
-    path = arguments.path("path", name)
+    path = file_path("path", name)
     expected = f"{path} should be an .npz file with the arrays {', '.join(_ARRAYS)}"
     if not path.is_file():
         raise ValueError(f"{expected}. Received: {'a folder' if path.is_dir() else 'no such file'}.")

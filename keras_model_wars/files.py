@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keras_model_wars import arguments
+from keras_model_wars.arguments import file_path
 
 PICTURE_FORMATS = (".png", ".svg", ".pdf")
 
@@ -36,7 +36,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 def check_picture_path(path: str | os.PathLike | None) -> None:
     """Raise a TypeError or ValueError if a picture can't be written to ``path`` for its ending."""
-    if path is not None and arguments.path("to_file", path).suffix.lower() not in PICTURE_FORMATS:
+    if path is not None and file_path("to_file", path).suffix.lower() not in PICTURE_FORMATS:
         raise ValueError(f"The picture's file should end in {', '.join(PICTURE_FORMATS)}. Received: {path}.")
 
 

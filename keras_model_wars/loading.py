@@ -6,7 +6,7 @@ import zipfile
 
 import keras
 
-from keras_model_wars import arguments
+from keras_model_wars.arguments import file_path
 
 
 def load_model(path: str | os.PathLike) -> keras.Model:
@@ -17,7 +17,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
 
     >>> model = load_model("runs/sequential/model.keras")
     """
-    path = arguments.path("path", path)
+    path = file_path("path", path)
     expected = f"{path} should be a model saved as a .keras file"
     if not path.is_file():
         raise ValueError(f"{expected}. Received: {'a folder' if path.is_dir() else 'no such file'}.")

@@ -14,8 +14,7 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
-from keras_model_wars import arguments
-from keras_model_wars.arguments import positive_number, whole_number
+from keras_model_wars.arguments import file_path, positive_number, whole_number
 from keras_model_wars.article import LOGGED_MODELS, compare_with_article
 from keras_model_wars.checkpoints import FILES, RunRecord, WholeBackup
 from keras_model_wars.data import FULL_TRAIN_DIGITS, Mnist, check_mnist, find_mnist, fingerprint
@@ -65,7 +64,7 @@ def train(
 
     Training twice with one seed on one machine gives the same history to the bit. Writes ``model.keras``, ``history.csv``,
     ``summary.txt``, ``diagram.png``, ``learning_curves.png`` and ``run.json``. Raises a ValueError or TypeError for what
-    can't be trained and an OSError for a folder that can't be written, before anything is.
+    can't be trained, for a folder that can't be written and for one that holds a run, before anything is written.
 
     >>> run = train("sequential", epochs=1, hidden_units=(32, 16))
     >>> run.history.columns.tolist()
@@ -82,7 +81,7 @@ def train(
         whole_number("steps_per_execution", steps_per_execution, highest=2**31 - 1)
     if resume and overwrite:
         raise ValueError("`resume` and `overwrite` should not be asked for at once. Received: both.")
-    folder = Path("runs") / experiment.name if out is None else arguments.path("out", out)
+    folder = Path("runs") / experiment.name if out is None else file_path("out", out)
     check_folder(folder)
     if data is None or isinstance(data, (str, os.PathLike)):
         mnist, source = find_mnist(data)
@@ -147,8 +146,8 @@ def compile_model(
     model.compile(
         optimizer=keras.optimizers.SGD(learning_rate, momentum=experiment.momentum),
         loss=experiment.loss,
-        # One list an output: today's Keras refuses the article's single ["accuracy"] for two of them.
-        metrics=[["accuracy"] for _ in model.outputs],
+        # Today's Keras refuses the article's single ["accuracy"] for two outputs, and wants a list for each.
+        metrics=["accuracy"] if len(model.outputs) == 1 else [["accuracy"] for _ in model.outputs],
         steps_per_execution=steps_per_execution,
     )
 
@@ -185,17 +184,18 @@ def _save(run: Run, experiment: Experiment, train_digits: int) -> str | None:
     with replacing(run.folder / "model.keras") as temporary:
         run.model.save(temporary)
     plot_learning_curves(run.history, run.folder / "learning_curves.png", title=experiment.title)
-    for name in ("article_comparison.csv", "article_comparison.png"):
-        (run.folder / name).unlink(missing_ok=True)  # another run's, which this one may have nothing to set against
+    table, picture = run.folder / "article_comparison.csv", run.folder / "article_comparison.png"
+    if experiment.name in LOGGED_MODELS and train_digits == FULL_TRAIN_DIGITS:
+        comparison = compare_with_article(run.history, experiment.name)
+        with replacing(table) as temporary:
+            comparison.to_csv(temporary, index=False)
+        plot_article_comparison(comparison, picture, title=experiment.title)
+        return None
+    table.unlink(missing_ok=True)  # of the run that this one replaced
+    picture.unlink(missing_ok=True)
     if experiment.name not in LOGGED_MODELS:
         return "it prints no log of this model."
-    if train_digits != FULL_TRAIN_DIGITS:
-        return f"it trained on the full set of {FULL_TRAIN_DIGITS:,} digits, this run had {train_digits:,}."
-    comparison = compare_with_article(run.history, experiment.name)
-    with replacing(run.folder / "article_comparison.csv") as temporary:
-        comparison.to_csv(temporary, index=False)
-    plot_article_comparison(comparison, run.folder / "article_comparison.png", title=experiment.title)
-    return None
+    return f"it trained on the full set of {FULL_TRAIN_DIGITS:,} digits, this run had {train_digits:,}."
 
 
 def _report(run: Run) -> None:

@@ -341,7 +341,7 @@ def test_folder_that_cannot_be_written_is_refused_before_training(few_digits, tm
         raise AssertionError("trained although nothing can be written")
 
     monkeypatch.setattr(keras.Model, "fit", fit)
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(ValueError, match="`out` should be a folder that can be written. Received: .*file"):
         train("sequential", data=few_digits, out=tmp_path / "file" / "run", verbose=False)
 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
