@@ -172,6 +172,20 @@ def claims() -> None:
 
 
 @app.command()
+def report(
+    runs: Annotated[Path, typer.Option(help="A folder of runs, or one run's own.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    data: Data = None,
+) -> None:
+    """Write one HTML page about the trained models: what they are, how they learned, where they are wrong."""
+    _package()
+    from keras_model_wars.report import make_report
+
+    make_report(runs, out, data)
+    print(f"Written: {out}")
+
+
+@app.command()
 def figures(
     data: Data = None,
     out: Annotated[Path, typer.Option(help="Folder for the figures, one a model.")] = Path("figures"),

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from keras_model_wars.data import scale_pixels
-from keras_model_wars.files import replacing
-from keras_model_wars.plotting import LAYER_COLOURS, check_picture_path
+from keras_model_wars.files import check_picture_path, replacing
+from keras_model_wars.plotting import LAYER_COLOURS
 from keras_model_wars.preparing import Picture, prepare_image
 
 

@@ -1,12 +1,12 @@
 """Pictures of digits: prepared as MNIST's were, recognised as often, and refused in one line where they show none."""
 
+import contextlib
 import io
 from pathlib import Path
 
 import keras
 import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +17,7 @@ from keras_model_wars import (
     build_added_sequential,
     build_shared_layers,
     build_two_input_two_output,
+    cli,
     plot_predictions,
     predict_digits,
     prepare_image,
@@ -90,24 +91,22 @@ def recognised(model, images, labels):
 def test_changed_digits_are_recognised_as_often_as_the_originals(model, sample, tmp_path, ending):
     _, (x, y) = sample
     random = np.random.default_rng(0)
-    files, labels = [], []
+    prepared, labels = [], []
     for place, (digit, label) in enumerate(zip(x, y)):
-        side = 28 * int(random.integers(1, 7))
+        side = 28 * int(random.integers(1, 6))
         image = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
         field = Image.new("L", (2 * side, side + side // 2))
         field.paste(image, (int(random.integers(0, side)), int(random.integers(0, side // 2))))
         file = tmp_path / f"{place}.{ending}"
         (ImageOps.invert(field) if place % 2 else field).save(file)
-        try:
-            prepare_image(file)
-        except ValueError:
-            continue
-        files.append(file)
-        labels.append(label)
+        with contextlib.suppress(ValueError):
+            prepared.append(prepare_image(file))
+            labels.append(label)
 
     originals = np.mean(model.predict(scale_pixels(x), verbose=0).argmax(axis=1) == y)
+    found = model.predict(scale_pixels(np.stack(prepared)), verbose=0).argmax(axis=1)
     # A digit that is refused counts as one that is not recognised.
-    assert recognised(model, files, labels) * len(files) / len(y) >= originals - 0.02
+    assert np.count_nonzero(found == labels) / len(y) >= originals - 0.02
     assert originals > 0.9
 
 
@@ -145,12 +144,14 @@ def test_digit_fills_the_box_and_lies_by_its_centre_of_mass():
         assert np.abs(np.subtract(centre, 14)).max() <= 0.6
 
 
-def test_one_that_would_leave_the_field_stays_within():
+def test_digit_heavy_on_one_side_is_not_cut_off():
     image = np.zeros((100, 100), np.uint8)
-    image[10:90, 20:24] = 255
-    image[10:30, 20:90] = 255
+    image[10:90, 10:30] = 255
+    image[10:16, 10:90] = 255
+    columns = np.flatnonzero(prepare_image(image).any(axis=0))
 
-    assert prepare_image(image)[:, [0, -1]].any() or prepare_image(image).any(axis=0).sum() >= 17
+    # By its centre of mass alone it would begin at column 11 and end behind the last.
+    assert (columns.min(), columns.max()) == (8, 27)
 
 
 THREE = stroked(3).convert("RGB")
@@ -224,7 +225,7 @@ SAME = {
 def test_every_kind_of_picture_is_prepared_alike(kind):
     difference = np.abs(prepare_image(SAME[kind]).astype(int) - prepare_image(THREE))
 
-    assert difference.mean() < 6
+    assert difference.mean() < 4
 
 
 def test_camera_held_sideways_is_turned_back(tmp_path):
@@ -336,11 +337,8 @@ def test_what_is_no_picture_at_all_is_a_type_error(image):
 def test_any_array_is_prepared_or_refused(height, width, dtype, seed):
     random = np.random.default_rng(seed)
     array = (random.integers(0, 2, (height, width)) * random.integers(0, 256)).astype(dtype)
-    try:
+    with contextlib.suppress(ValueError):
         image = prepare_image(array)
-    except ValueError as error:
-        assert "`image` should" in str(error)
-    else:
         assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
 
 
@@ -435,8 +433,6 @@ def test_plot_refuses_what_belongs_to_other_images(model):
         plot_predictions(THREE, [0.1] * 10)
     with pytest.raises(ValueError, match="should end in .png, .svg, .pdf. Received: plot.txt"):
         plot_predictions(THREE, predictions, "plot.txt")
-    with pytest.raises(ValueError, match="Received: 1 rows"):
-        plot_predictions([], pd.DataFrame([[1.0]]))
 
 
 def test_command_prints_a_table_an_image_and_draws(run_process, run, tmp_path):
@@ -458,28 +454,30 @@ def test_command_prints_a_table_an_image_and_draws(run_process, run, tmp_path):
     assert Image.open(tmp_path / "seen.png").size > (300, 300)
 
 
-def test_command_says_whether_a_pair_shows_the_same_digit(run_process, tmp_path):
+def test_command_says_whether_a_pair_shows_the_same_digit(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     model = build_shared_layers((8, 8))
     model.get_layer("same").set_weights([np.full((8, 1), -1e3), np.ones(1)])
-    model.save(tmp_path / "pairs.keras")
+    model.save("pairs.keras")
     for digit in (3, 7):
-        stroked(digit).save(tmp_path / f"{digit}.png")
+        stroked(digit).save(f"{digit}.png")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["predict", "pairs.keras", "3.png", "3.png", "3.png", "7.png"])
+
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith("3.png and 3.png: the same digit\n")
+    assert "\n3.png and 7.png: different digits\n" in out
+
+
+def test_command_draws_bars_on_a_screen_without_block_letters(run_process, run, tmp_path):
+    THREE.save(tmp_path / "three.png")
     result = run_process(
-        "keras-model-wars",
-        "predict",
-        "pairs.keras",
-        "3.png",
-        "3.png",
-        "3.png",
-        "7.png",
-        folder=tmp_path,
-        PYTHONUTF8="0",
-        LC_ALL="C",
+        "keras-model-wars", "predict", run.folder, "three.png", folder=tmp_path, PYTHONIOENCODING="ascii"
     )
 
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("3.png and 3.png: the same digit\n")
-    assert "\n3.png and 7.png: different digits\n" in result.stdout
+    assert "| ####" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -490,17 +488,20 @@ def test_command_says_whether_a_pair_shows_the_same_digit(run_process, tmp_path)
         (["RUN", "missing.png"], "missing.png should be a picture of one digit. Received: no such file"),
         (["RUN", "three.png", "two.png"], "two.png should show one digit. Received: 2 separate things"),
         (["RUN", "three.png", "--out", "seen.txt"], "The picture's file should end in .png"),
-        (["RUN"], "Missing argument 'IMAGE'|Missing argument"),
+        (["RUN"], "Missing argument 'IMAGE'"),
     ],
 )
-def test_command_refuses_in_one_line_and_writes_nothing(run_process, run, tmp_path, arguments, message):
-    THREE.save(tmp_path / "three.png")
-    printed("12").save(tmp_path / "two.png")
-    arguments = [run.folder if argument == "RUN" else argument for argument in arguments]
-    result = run_process("keras-model-wars", "predict", *arguments, folder=tmp_path)
+def test_command_refuses_in_one_line_and_writes_nothing(run, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    THREE.save("three.png")
+    printed("12").save("two.png")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["predict", *(str(run.folder) if argument == "RUN" else argument for argument in arguments)])
 
-    assert (result.returncode, result.stdout) == (2, "")
-    (line,) = result.stderr.splitlines()
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
     assert line.startswith("error: ")
-    assert any(part in line for part in message.split("|")), line
+    assert message in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["three.png", "two.png"]
