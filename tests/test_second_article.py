@@ -12,7 +12,6 @@ from keras_model_wars import (
     make_pairs,
     plot_model,
     plot_neurons,
-    to_functional,
     train,
 )
 from keras_model_wars.data import prepare_flat, prepare_pairs
