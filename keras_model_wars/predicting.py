@@ -74,8 +74,9 @@ def plot_predictions(
     for axis, row in zip(grid[:, -1], predictions.to_numpy()):
         bars = axis.barh([str(label) for label in predictions.columns], row, color=LAYER_COLOURS["output"])
         axis.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
-        axis.set(xlim=(0, 1.2), xticks=[0, 0.5, 1], xlabel="probability")
-        axis.invert_yaxis()
+        # From the top down, and one bar alone no broader than those of several.
+        middle, reach = (len(row) - 1) / 2, max(len(row), 5) / 2
+        axis.set(xlim=(0, 1.2), ylim=(middle + reach, middle - reach), xticks=[0, 0.5, 1], xlabel="probability")
     if to_file is not None:
         with replacing(to_file) as temporary:
             figure.savefig(temporary, dpi=120)

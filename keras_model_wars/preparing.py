@@ -135,7 +135,7 @@ def _background(colours: np.ndarray) -> np.ndarray:
     typical = np.median(colours[edge], axis=0)
     edge &= np.abs(colours - typical).max(axis=-1) < _SAME_PAPER
     terms = np.stack([np.ones_like(rows), rows, columns], axis=-1).astype(np.float32)
-    slope, *_ = np.linalg.lstsq(terms[edge], colours[edge] - typical)
+    slope, *_ = np.linalg.lstsq(terms[edge], colours[edge] - typical, rcond=None)
     return typical + terms @ slope
 
 
