@@ -33,7 +33,7 @@ def plot_samples(
 
     >>> figure = plot_samples(x_train[:40], y_train[:40])
     """
-    x, y = array("x", x, "an array of images"), array("y", y, "an array of labels")
+    x, y = array("x", x, "an array of images"), array("y", y, "an array of labels", kinds="biufU")
     if x.shape[1:] != (28, 28) or y.shape != x.shape[:1] or not 0 < len(x) <= 400:
         raise ValueError(
             "`x` should be 1 to 400 images of shape (28, 28) and `y` as many labels; pass a slice such as x[:40]. "
