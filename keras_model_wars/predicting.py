@@ -103,7 +103,7 @@ def _named(images: Picture | Iterable[Picture]) -> tuple[list[Picture], list[str
     """Return one picture or several as a list, and what to call each."""
     one = isinstance(images, (str, os.PathLike, Image.Image))
     if isinstance(images, np.ndarray):
-        one = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3, 4))
+        one = images.ndim in (0, 2) or (images.ndim == 3 and images.shape[-1] in (1, 3, 4))
     if not one and not isinstance(images, Iterable):
         raise TypeError(f"`images` should be file names, Pillow images or arrays. Received: {type(images).__name__}.")
     pictures = [images] if one else list(images)
