@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,23 @@ def run_process(tmp_path_factory):
             capture_output=True,
             encoding="utf-8",
             timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_program():
+    """Run lines of Python in a process of their own, in a folder."""
+
+    def run(program, *, folder):
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=300,
+            check=False,
         )
 
     return run

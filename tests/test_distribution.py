@@ -1,9 +1,6 @@
 """Training within an enclosing tf.distribute strategy."""
 
 import json
-import subprocess
-import sys
-import textwrap
 
 import pytest
 
@@ -32,15 +29,8 @@ PROGRAM = """
 """
 
 
-def test_two_devices_of_a_mirrored_strategy_learn_what_one_learns(tmp_path):
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
+def test_two_devices_of_a_mirrored_strategy_learn_what_one_learns(run_program, tmp_path):
+    process = run_program(PROGRAM, folder=tmp_path)
     assert process.returncode == 0, process.stderr[-2000:]
     (one_replica, one), (two_replicas, two) = json.loads(process.stdout.splitlines()[-1])
     assert (one_replica, two_replicas) == (1, 2)

@@ -6,7 +6,6 @@ import os
 import resource
 import subprocess
 import sys
-import textwrap
 import zipfile
 
 import keras
@@ -49,7 +48,7 @@ def test_a_full_disk_leaves_the_old_files_whole_and_is_one_line(few_digits_file,
     assert all(after[name] == before[name] for name in large)
 
 
-def test_ctrl_c_is_status_130_and_one_line_from_the_command(few_digits_file, tmp_path):
+def test_ctrl_c_is_status_130_and_one_line_from_the_command(run_program, few_digits_file, tmp_path):
     program = f"""
         import os, signal
         from keras_model_wars import shuffling
@@ -63,14 +62,7 @@ def test_ctrl_c_is_status_130_and_one_line_from_the_command(few_digits_file, tmp
         shuffling.ReshuffledDataset.on_epoch_begin = stop_in_the_second
         main(["train", "sequential", "--quiet", "--epochs", "3", "--hidden-units", "16,8", "--data", {str(few_digits_file)!r}])
     """
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
+    process = run_program(program, folder=tmp_path)
     assert process.returncode == 130
     assert process.stderr.split("\n")[-2].startswith("Stopped after 1 of 3 epochs")
     assert "Traceback" not in process.stderr
