@@ -48,7 +48,9 @@ def train(
 ) -> None:
     """Train a model and leave its pictures, history and weights in a folder."""
     keywords = _builder_keywords(model, hidden_units)
-    _package().train(
+    # For the article's widths; what suits others is for TensorFlow to say.
+    intra_op_threads = None if keywords else find_experiment(model).intra_op_threads
+    _package(intra_op_threads).train(
         model,
         epochs=epochs,
         batch_size=batch_size,
@@ -253,11 +255,11 @@ def _bar(share: float) -> str:
     return ("█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#") * round(30 * share)
 
 
-def _package() -> Any:
+def _package(intra_op_threads: int | None = None) -> Any:
     # Only where a command needs Keras: the import takes seconds that no --help should.
     from keras_model_wars.startup import import_keras
 
-    import_keras()
+    import_keras(intra_op_threads)
     import keras_model_wars
 
     return keras_model_wars

@@ -15,7 +15,8 @@ class Experiment:
     """A model of the articles, and how it is trained.
 
     ``builder`` is the name of a function in ``models``, not the function: a list of the experiments shall not wait for
-    TensorFlow. ``prepare`` turns MNIST into the digits to train, validate and test on.
+    TensorFlow. ``prepare`` turns MNIST into the digits to train, validate and test on. ``intra_op_threads`` is how many
+    threads TensorFlow should share one operation among, None for one a core.
     """
 
     name: str
@@ -25,6 +26,8 @@ class Experiment:
     epochs: int
     loss: str = "sparse_categorical_crossentropy"
     momentum: float = 0.0
+    # The operations of a small model take less time than handing half of one to another thread; see benchmarks/README.md.
+    intra_op_threads: int | None = 1
 
     def build(self, **keywords: Any) -> "keras.Model":
         """Build the model, uncompiled; the keywords are the builder's own."""
@@ -37,13 +40,21 @@ EXPERIMENTS = {
     experiment.name: experiment
     for experiment in (
         Experiment("sequential", "Sequential: a plain stack of layers", "build_sequential", data.prepare_digits, 20),
-        Experiment("wide_deep", "Functional: wide and deep, with a bypass", "build_wide_deep", data.prepare_digits, 10),
+        Experiment(
+            "wide_deep",
+            "Functional: wide and deep, with a bypass",
+            "build_wide_deep",
+            data.prepare_digits,
+            10,
+            intra_op_threads=None,
+        ),
         Experiment(
             "two_input_two_output",
             "Functional: two inputs and two outputs",
             "build_two_input_two_output",
             data.prepare_two_inputs,
             10,
+            intra_op_threads=None,
         ),
         Experiment(
             "added_sequential",

@@ -30,21 +30,25 @@ class ReshuffledDataset(keras.callbacks.Callback):
 
     def __init__(self, x: Any, y: Any, *, batch_size: int, seed: int):
         super().__init__()
-        self._epoch = 0
         # Held once; every batch is gathered from here.
         arrays = keras.tree.map_structure(tf.convert_to_tensor, (x, y))
-        count = len(keras.tree.flatten(y)[0])
-        self.batches = -(-count // batch_size)
-        order = tf.data.Dataset.from_generator(
-            lambda: [epoch_order(count, seed, self._epoch)], output_signature=tf.TensorSpec((count,), tf.int64)
-        )
+        self._count, self._seed = len(keras.tree.flatten(y)[0]), seed
+        self.batches = -(-self._count // batch_size)
+        # A variable, because a Python generator costs: it leaves TensorFlow fetching its working memory anew in each step.
+        self._order = order = tf.Variable(epoch_order(self._count, seed, epoch=0), trainable=False)
+        # A batch is ready long before its turn; tuning that, and more threads for it, only take the cores from the training.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        options.threading.private_threadpool_size = 1
         self.dataset = (
-            order.flat_map(lambda digits: tf.data.Dataset.from_tensor_slices(digits).batch(batch_size))
+            tf.data.Dataset.from_tensors(0)
+            .flat_map(lambda _: tf.data.Dataset.from_tensor_slices(order.read_value()).batch(batch_size))
             .map(lambda digits: tf.nest.map_structure(lambda array: tf.gather(array, digits), arrays))
             .apply(tf.data.experimental.assert_cardinality(self.batches))
-            .prefetch(tf.data.AUTOTUNE)
+            .prefetch(16)
+            .with_options(options)
         )
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Tell the dataset which epoch it is."""
-        self._epoch = epoch
+        """Tell the dataset the order of this epoch."""
+        self._order.assign(epoch_order(self._count, self._seed, epoch))

@@ -5,7 +5,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # What TensorFlow says of this machine's processor and of the CUDA that it has not, and Graphviz of the system's fonts.
 _CHATTER = re.compile(
@@ -13,13 +13,21 @@ _CHATTER = re.compile(
 )
 
 
-def import_keras() -> None:
-    """Import Keras and wake its backend quietly; an ImportError says which setting to change where there is none."""
+def import_keras(intra_op_threads: int | None = None) -> None:
+    """Import Keras and wake its backend quietly; an ImportError says which setting to change where there is none.
+
+    ``intra_op_threads`` is for the whole process and has to be known now: TensorFlow can't change it once it is awake.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet_libraries():
         try:
             import keras
 
+            if intra_op_threads and keras.config.backend() == "tensorflow":
+                import tensorflow as tf
+
+                with suppress(RuntimeError):  # awake already: somebody else's process, and their threads
+                    tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
             keras.ops.zeros(1)
         except (ImportError, ValueError) as error:  # what it names is not installed, or is no backend
             raise ImportError(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_model_wars import cli
 from keras_model_wars.experiments import EXPERIMENTS
+from keras_model_wars.training import train
 
 COMMAND = "keras-model-wars"
 MODELS = ["sequential", "wide_deep", "two_input_two_output"]
@@ -134,6 +135,42 @@ def test_script_trains_its_model_on_the_named_digits_and_is_quiet(run_process, f
     assert record["settings"]["model"] == model
     assert record["data"] == f"{few_digits_file} (KERAS_MODEL_WARS_MNIST)"
     assert len(pd.read_csv(folder / "history.csv")) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "threads"),
+    [
+        ("sequential", [], 1),
+        ("sequential", ["--hidden-units", "64,32"], 0),
+        ("wide_deep", ["--hidden-units", "64,32"], 0),
+    ],
+)
+def test_small_model_trains_on_one_thread_with_the_result_of_train(
+    run_process, few_digits_file, tmp_path, model, options, threads
+):
+    arguments = ["train", model, "--epochs", "2", "--data", str(few_digits_file), "--out", "run", "--quiet", *options]
+    program = f"""
+import tensorflow
+from keras_model_wars.cli import app
+app({arguments!r}, standalone_mode=False)
+print(tensorflow.config.threading.get_intra_op_parallelism_threads())
+"""
+    result = run_process("python", "-c", program, folder=tmp_path)
+    assert_went_well(result)
+
+    assert result.stdout.split()[-1] == str(threads)  # 0 for what TensorFlow takes by itself
+    hidden_units = {"hidden_units": (64, 32)} if options else {}
+    run = train(model, epochs=2, data=few_digits_file, out=tmp_path / "python", verbose=False, **hidden_units)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "run" / "history.csv", index_col="epoch"), run.history, check_exact=True
+    )
+
+
+def test_large_models_keep_all_threads():
+    threads = {name: experiment.intra_op_threads for name, experiment in EXPERIMENTS.items()}
+
+    assert {name for name in threads if threads[name] is None} == {"wide_deep", "two_input_two_output"}
+    assert set(threads.values()) == {1, None}
 
 
 def test_summary_prints_every_layer_and_writes_nothing(run_process, tmp_path):

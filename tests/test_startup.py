@@ -51,6 +51,17 @@ def test_missing_backend_is_named(monkeypatch):
         import_keras()
 
 
+def test_threads_of_a_process_that_runs_already_stay_as_they_are():
+    import keras
+    import tensorflow as tf
+
+    keras.ops.zeros(1)
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    import_keras(threads + 1)
+
+    assert tf.config.threading.get_intra_op_parallelism_threads() == threads
+
+
 def test_file_is_replaced_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "file.txt"
     for text in ("old", "new"):
