@@ -1,25 +1,18 @@
-"""One training of a model of the first article, in the way of one peer; ``speed.py`` starts this file once a measurement.
-
-``python benchmarks/peers.py PEER MODEL FOLDER EPOCHS`` finds the digits and the first weights in FOLDER, where ``speed.py``
-put them, and prints what it measured as JSON, on the last line of its output.
+"""How the package and each of its peers trains a model of the first article, written out as its user would.
 
 Every peer trains with plain SGD, learning rate 0.01, in batches of 32, starts from the same weights, takes the digits in
 a new order each epoch, validates after each and reports the same four numbers.
 """
 
-import json
-import re
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from clock import Clock, watch_fit
 
 if TYPE_CHECKING:
-    import keras
     from torch import nn
 
 BATCH_SIZE = 32
@@ -30,40 +23,15 @@ Digits = tuple[np.ndarray, np.ndarray]
 Weights = list[np.ndarray]
 
 
-class Clock:
-    """What each epoch took and reached, counted from the call that starts the training."""
-
-    def __init__(self) -> None:
-        self.epoch_seconds: list[float] = []
-        self.saving_seconds: list[float] = []
-        self.logs: list[dict[str, float]] = []
-
-    def start(self) -> None:
-        """Start the first epoch."""
-        self._start = time.perf_counter()
-
-    def validated(self, logs: dict[str, float]) -> None:
-        """Note that the epoch's digits are learned and validated, with what metrics."""
-        self._validated = time.perf_counter()
-        self.logs.append({name: float(value) for name, value in logs.items()})
-
-    def over(self) -> None:
-        """Note that all that belongs to the epoch is done, such as saving it, and start the next one."""
-        now = time.perf_counter()
-        self.epoch_seconds.append(now - self._start)
-        self.saving_seconds.append(now - self._validated)
-        self._start = now
-
-
 def package(model: str, folder: Path, epochs: int, clock: Clock) -> None:
-    """Train with the package as it comes, which saves, draws and tests too."""
-    import keras_model_wars
-
-    train = keras_model_wars.train  # imports Keras
+    """Train with the package's command as it comes, which saves, draws and tests too."""
     watch_fit(clock)
+    from keras_model_wars.cli import app
+
     with tempfile.TemporaryDirectory(dir=folder) as out:
         # With this seed it draws the very weights that the others read.
-        train(model, data=folder / "digits.npz", epochs=epochs, seed=SEED, out=out)
+        options = {"--data": folder / "digits.npz", "--epochs": epochs, "--seed": SEED, "--out": out}
+        app(["train", model, *(str(word) for option in options.items() for word in option)], standalone_mode=False)
 
 
 def article(model: str, folder: Path, epochs: int, clock: Clock) -> None:
@@ -269,28 +237,6 @@ PEERS: dict[str, tuple[str, Callable[[str, Path, int, Clock], None]]] = {
 }
 
 
-def watch_fit(clock: Clock) -> None:
-    """Let the clock tick in every ``fit`` from now on, the one inside the package's ``train`` included.
-
-    The package's own record of the seconds leaves out what follows it in the epoch, such as the backup.
-    """
-    import keras
-
-    ticks = keras.callbacks.LambdaCallback(
-        # First in the list, so an epoch begins where all that belongs to the last one is done.
-        on_epoch_begin=lambda epoch, logs: clock.over() if epoch > 0 else None,
-        on_epoch_end=lambda epoch, logs: clock.validated(logs),
-        on_train_end=lambda logs: clock.over(),
-    )
-    fit = keras.Model.fit
-
-    def watched(self: "keras.Model", *arguments: Any, callbacks: Any = (), **keywords: Any) -> Any:
-        clock.start()
-        return fit(self, *arguments, callbacks=[ticks, *callbacks], **keywords)
-
-    keras.Model.fit = watched
-
-
 def load_digits(folder: Path) -> tuple[Digits, Digits]:
     """Read and scale the digits to train and to validate on: the first twelfth, as the article has it."""
     with np.load(folder / "digits.npz") as file:
@@ -304,32 +250,3 @@ def load_weights(folder: Path) -> Weights:
     """Read the weights that all peers start from."""
     with np.load(folder / "weights.npz") as file:
         return [file[f"arr_{index}"] for index in range(len(file.files))]
-
-
-def peak_memory() -> float:
-    """Return the largest resident memory of this process so far, in MiB."""
-    try:
-        # Linux's ru_maxrss won't do: a new process inherits that of the one that started it.
-        return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 2**10
-    except (OSError, TypeError):
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def main() -> None:
-    """Train as one peer and print the measurement."""
-    peer, model, folder, epochs = sys.argv[1:]
-    clock = Clock()
-    PEERS[peer][1](model, Path(folder), int(epochs), clock)
-    measurement = {
-        "epoch_seconds": clock.epoch_seconds,
-        "saving_seconds": clock.saving_seconds,
-        "logs": clock.logs,
-        "peak_memory_mib": peak_memory(),
-    }
-    print("\n" + json.dumps(measurement))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,16 +1,20 @@
-"""Measure the package's ``train`` beside what a user would pick instead, on one machine, in one run.
+"""Measure the package's training beside what a user would pick instead, on one machine, in one run.
 
     python -m pip install -e ".[bench]"
     python benchmarks/speed.py --data mnist.npz --json speed.json
 
-The peers take turns, several rounds of them, each in a process of its own: Keras can't change its backend in a running
-process, and none shall pay for another's memory. They train the Sequential model on all the digits, and the wide and
-deep one, whose step takes far longer, on as many as ``--steps`` batches hold. All start from the same weights, so
-after the first epoch their losses must agree; if one differs by more than 3 %, it learns something else, and the
-benchmark ends with exit code 1. Prints a table of medians, the targets, and all of it as JSON.
+The peers train at once, each in a process of its own, but in turns of one epoch, so that whatever else the machine does
+falls on all of them alike. They train the Sequential model on all the digits, and the wide and deep one, whose step takes
+far longer, on as many as ``--steps`` batches hold. All start from the same weights, so after the first epoch their losses
+must agree; if one differs by more than 3 %, it learns something else, and the benchmark ends with exit code 1 before
+anything is timed. Prints a table of medians, the targets, and all of it as JSON.
 
-An epoch's seconds hold the validation and whatever the peer does before the next epoch starts: for the package, saving a
-backup. What the first epoch takes beyond the later ones is the warm-up: tracing, compiling, moving the digits.
+With ``--settings`` it measures the package's training with one setting of Keras or TensorFlow changed each, instead of
+the peers.
+
+An epoch's seconds hold the validation and whatever the way does before its next epoch starts: for the package, saving a
+backup. What the first epoch takes beyond the later ones is the warm-up: tracing, compiling, moving the digits. The start
+is what comes before it: importing, reading the digits, building.
 """
 
 import argparse
@@ -24,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -31,6 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from peers import BATCH_SIZE, PEERS, SEED
+from settings import SETTINGS
 from tabulate import tabulate
 
 MODELS = ("sequential", "wide_deep")
@@ -60,39 +66,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, check and print; return the exit code."""
     options = parse(arguments)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the package's; the peer on JAX gets its own
-    peers, left_out = available_peers()
-    rounds: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    ways, left_out = available(SETTINGS if options.settings else PEERS)
+    measurements: dict[str, dict[str, dict[str, Any]]] = {}
     digits: dict[str, tuple[int, int]] = {}
     for model in options.models:
-        rounds[model] = {peer: [] for peer in peers}
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as trainings:
             digits[model] = prepare(model, Path(folder), options.data, options.steps)
+            running: dict[str, Training] = {}
+            for way in ways:  # one starts when the one before it has done its first epoch, and waits
+                running[way] = Training(way, model, Path(folder), 1 + options.rounds)
+                trainings.callback(running[way].stop)
+                running[way].wait_for_epoch()
+                print(f"{model}, first epoch, {way}: loss {running[way].first_loss:.4f}", file=sys.stderr)
+            deviating = deviations({way: running[way].first_loss for way in ways})
+            if deviating:
+                print(f"{model}: they don't learn the same. " + " ".join(deviating), file=sys.stderr)
+                return 1
             for number in range(1, options.rounds + 1):
-                for peer in peers:
-                    measured = measure(peer, model, Path(folder), options.epochs)
-                    rounds[model][peer].append(measured)
-                    print(
-                        f"{model}, round {number} of {options.rounds}, {peer}: {steady_state(measured):.3f} s an epoch, "
-                        f"{measured['peak_memory_mib']:.0f} MiB, loss {first_loss(measured):.4f}",
-                        file=sys.stderr,
-                    )
-                # After the first round already, so that no time is spent on measuring what can't be compared.
-                deviating = deviations({peer: first_loss(rounds[model][peer][-1]) for peer in peers})
-                if deviating:
-                    print(f"{model}: the peers don't learn the same. " + " ".join(deviating), file=sys.stderr)
-                    return 1
+                for way in ways:
+                    running[way].go_on()
+                    running[way].wait_for_epoch()
+                seconds = ", ".join(f"{way} {running[way].epochs[-1]['epoch_seconds']:.2f}" for way in ways)
+                print(f"{model}, round {number} of {options.rounds}, seconds: {seconds}", file=sys.stderr)
+            measurements[model] = {way: running[way].end() for way in ways}
 
-    results = {model: {peer: medians(rounds[model][peer]) for peer in peers} for model in options.models}
+    results = {model: {way: medians(measurements[model][way]) for way in ways} for model in options.models}
     report = {
         "command": shlex.join(["python", *(sys.argv if arguments is None else [sys.argv[0], *arguments])]),
         "machine": machine(),
         "rounds": options.rounds,
-        "epochs": options.epochs,
         "digits": digits,
         "left_out": left_out,
         "results": results,
-        "targets": compare(results),
-        "measurements": rounds,
+        "targets": [] if options.settings else compare(results),
+        "measurements": measurements,
     }
     print(markdown(report))
     if options.json:
@@ -113,15 +120,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", metavar="FILE", help="an mnist.npz as Keras lays it out; by default as for `train`")
     parser.add_argument(
-        "--rounds", type=lambda text: number(text, 1), default=3, metavar="N", help="turns of each peer (3)"
+        "--rounds", type=lambda text: number(text, 1), default=9, metavar="N", help="epochs of each after the first (9)"
     )
-    parser.add_argument(
-        "--epochs",
-        type=lambda text: number(text, 2),
-        default=3,
-        metavar="N",
-        help="of one training; the first one warms up (3)",
-    )
+    parser.add_argument("--settings", action="store_true", help="measure settings of the package's training, not peers")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, help="which to train (both)")
     parser.add_argument(
         "--steps", type=lambda text: number(text, 1), default=300, metavar="N", help="in an epoch of wide_deep (300)"
@@ -133,10 +134,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def available_peers() -> tuple[list[str], dict[str, str]]:
-    """Return the peers whose library is installed, and those left out with the library that they miss."""
-    left_out = {peer: library for peer, (library, _) in PEERS.items() if importlib.util.find_spec(library) is None}
-    return [peer for peer in PEERS if peer not in left_out], left_out
+def available(ways: dict[str, tuple[str, Any]]) -> tuple[list[str], dict[str, str]]:
+    """Return the ways whose library is installed, and those left out with the library that they miss."""
+    left_out = {way: library for way, (library, _) in ways.items() if importlib.util.find_spec(library) is None}
+    return [way for way in ways if way not in left_out], left_out
 
 
 def prepare(model: str, folder: Path, data: str | None, steps: int) -> tuple[int, int]:
@@ -159,53 +160,88 @@ def prepare(model: str, folder: Path, data: str | None, steps: int) -> tuple[int
     return len(x_train) - len(x_train) // 12, len(x_train) // 12
 
 
-def measure(peer: str, model: str, folder: Path, epochs: int) -> dict[str, Any]:
-    """Train once as that peer, in a process of its own."""
-    backend = "jax" if peer == "keras_jax" else "tensorflow"
-    start = time.perf_counter()
-    process = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("peers.py")), peer, model, str(folder), str(epochs)],
-        env=os.environ | {"KERAS_BACKEND": backend},
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-    if process.returncode != 0:
-        raise SystemExit(f"{peer} failed on {model} with exit code {process.returncode}:\n{process.stderr[-4000:]}")
-    measured = json.loads(process.stdout.splitlines()[-1])
-    return measured | {"process_seconds": time.perf_counter() - start}
+class Training:
+    """One training in a process of its own, which does an epoch when told to."""
 
+    def __init__(self, way: str, model: str, folder: Path, epochs: int) -> None:
+        self._name = f"{way} failed on {model}"
+        self._errors = folder / f"{way}.stderr"
+        self._started = time.perf_counter()
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    str(Path(__file__).with_name("one_training.py")),
+                    way,
+                    model,
+                    str(folder),
+                    str(epochs),
+                ],
+                env=os.environ | {"KERAS_BACKEND": "jax" if way == "keras_jax" else "tensorflow"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                encoding="utf-8",
+            )
+        self.epochs: list[dict[str, Any]] = []
 
-def first_loss(measured: dict[str, Any]) -> float:
-    """Return the training loss of the first epoch."""
-    return measured["logs"][0]["loss"]
+    def wait_for_epoch(self) -> None:
+        """Wait until the epoch is over, and keep what it took."""
+        self.epochs.append(self._listen())
+        if len(self.epochs) == 1:
+            self._start_seconds = time.perf_counter() - self._started - self.epochs[0]["epoch_seconds"]
 
+    def go_on(self) -> None:
+        """Let it go on with what comes next."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
 
-def steady_state(measured: dict[str, Any]) -> float:
-    """Return the seconds of an epoch once all is warm: the median of those after the first."""
-    return median(measured["epoch_seconds"][1:])
+    @property
+    def first_loss(self) -> float:
+        """The training loss of the first epoch."""
+        return self.epochs[0]["logs"]["loss"]
+
+    def end(self) -> dict[str, Any]:
+        """Let it end, and return all that was measured."""
+        self.go_on()
+        return {"start_seconds": self._start_seconds, "epochs": self.epochs, **self._listen()}
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _listen(self) -> dict[str, Any]:
+        if line := self._process.stdout.readline():
+            return json.loads(line)
+        status = self._process.wait()
+        errors = self._errors.read_text(encoding="utf-8", errors="replace")
+        raise SystemExit(f"{self._name} with exit code {status}:\n{errors[-4000:]}")
 
 
 def deviations(losses: dict[str, float], tolerance: float = TOLERANCE) -> list[str]:
-    """Return a sentence for each peer whose loss is farther from the package's than the tolerance, as a fraction."""
+    """Return a sentence for each way whose loss is farther from the package's than the tolerance, as a fraction."""
     expected = losses["package"]
     return [
-        f"{peer}: the loss of the first epoch should be within {tolerance:.0%} of the package's {expected:.4f}. "
+        f"{way}: the loss of the first epoch should be within {tolerance:.0%} of the package's {expected:.4f}. "
         f"Received: {loss:.4f}."
-        for peer, loss in losses.items()
+        for way, loss in losses.items()
         if not abs(loss - expected) <= tolerance * expected  # so that NaN deviates, too
     ]
 
 
-def medians(measurements: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the medians of one peer's rounds."""
+def medians(measured: dict[str, Any]) -> dict[str, float]:
+    """Return one way's medians over the epochs after the first, and what the start and the first one took."""
+    first, *later = measured["epochs"]
+    epoch_seconds = median(epoch["epoch_seconds"] for epoch in later)
     return {
-        "epoch_seconds": median(steady_state(measured) for measured in measurements),
-        "saving_seconds": median(median(measured["saving_seconds"][1:]) for measured in measurements),
-        "warm_up_seconds": median(measured["epoch_seconds"][0] - steady_state(measured) for measured in measurements),
-        "process_seconds": median(measured["process_seconds"] for measured in measurements),
-        "peak_memory_mib": median(measured["peak_memory_mib"] for measured in measurements),
-        "first_loss": median(first_loss(measured) for measured in measurements),
+        "epoch_seconds": epoch_seconds,
+        "saving_seconds": median(epoch["saving_seconds"] for epoch in later),
+        "start_seconds": measured["start_seconds"],
+        "warm_up_seconds": first["epoch_seconds"] - epoch_seconds,
+        "peak_memory_mib": measured["peak_memory_mib"],
+        "first_loss": first["logs"]["loss"],
+        "last_loss": later[-1]["logs"]["loss"],
     }
 
 
@@ -258,27 +294,28 @@ def markdown(report: dict[str, Any]) -> str:
         "",
     ]
     lines += [
-        f"* {model}: {train:,} digits to train, {validation:,} to validate, {report['epochs']} epochs; medians of "
-        f"{report['rounds']} round{'s' if report['rounds'] > 1 else ''}"
+        f"* {model}: {train:,} digits to train, {validation:,} to validate; medians of {report['rounds']} "
+        f"epoch{'s' if report['rounds'] > 1 else ''}"
         for model, (train, validation) in report["digits"].items()
     ]
-    lines += [f"* left out: {peer}, because {library} is not installed" for peer, library in report["left_out"].items()]
+    lines += [f"* left out: {way}, because {library} is not installed" for way, library in report["left_out"].items()]
 
     rows = [
         {
             "model": model,
-            "way": peer,
+            "way": way,
             "epoch, s": f"{result['epoch_seconds']:.2f}",
-            "epoch / package's": f"{result['epoch_seconds'] / peers['package']['epoch_seconds']:.2f}",
+            "epoch / package's": f"{result['epoch_seconds'] / ways['package']['epoch_seconds']:.2f}",
             "saving in it, s": f"{result['saving_seconds']:.2f}",
-            "warm-up, s": f"{result['warm_up_seconds']:.2f}",
-            "whole process, s": f"{result['process_seconds']:.1f}",
+            "start, s": f"{result['start_seconds']:.1f}",
+            "warm-up, s": f"{result['warm_up_seconds']:.1f}",
             "peak memory, MiB": f"{result['peak_memory_mib']:.0f}",
-            "memory / package's": f"{result['peak_memory_mib'] / peers['package']['peak_memory_mib']:.2f}",
+            "memory / package's": f"{result['peak_memory_mib'] / ways['package']['peak_memory_mib']:.2f}",
             "loss of epoch 1": f"{result['first_loss']:.4f}",
+            f"of epoch {1 + report['rounds']}": f"{result['last_loss']:.4f}",
         }
-        for model, peers in report["results"].items()
-        for peer, result in peers.items()
+        for model, ways in report["results"].items()
+        for way, result in ways.items()
     ]
     alignment = ["left", "left"] + ["right"] * (len(rows[0]) - 2)
     lines += ["", tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True, colalign=alignment), ""]

@@ -12,11 +12,12 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 peers = importlib.import_module("peers")
+settings = importlib.import_module("settings")
 speed = importlib.import_module("speed")
 
 
 def test_run_prints_a_table_and_writes_all_of_it_as_json(run_process, few_digits_file, tmp_path):
-    arguments = ("--data", few_digits_file, "--rounds", 1, "--epochs", 2, "--models", "sequential")
+    arguments = ("--data", few_digits_file, "--rounds", 1, "--models", "sequential")
     run = run_process("python", BENCHMARKS / "speed.py", *arguments, "--json", "speed.json", folder=tmp_path)
 
     assert run.returncode == 0, run.stderr
@@ -25,7 +26,7 @@ def test_run_prints_a_table_and_writes_all_of_it_as_json(run_process, few_digits
     for peer, (library, _) in peers.PEERS.items():
         if importlib.util.find_spec(library):
             assert f"| sequential | {peer} " in run.stdout
-            assert f"sequential, round 1 of 1, {peer}: " in run.stderr
+            assert f"sequential, first epoch, {peer}: " in run.stderr
             assert results[peer]["epoch_seconds"] > 0
             assert results[peer]["peak_memory_mib"] > 20
             assert results[peer]["first_loss"] == pytest.approx(results["package"]["first_loss"], rel=0.03)
@@ -33,16 +34,32 @@ def test_run_prints_a_table_and_writes_all_of_it_as_json(run_process, few_digits
             assert f"left out: {peer}, because {library} is not installed" in run.stdout
             assert report["left_out"][peer] == library
             assert peer not in results
+    assert "sequential, round 1 of 1, seconds: package " in run.stderr
     assert report["digits"] == {"sequential": [344, 31]}
     assert "target: at least 2.0" in run.stdout
-    assert "--rounds 1 --epochs 2 --models sequential" in run.stdout
+    assert "--rounds 1 --models sequential" in run.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["speed.json"]
 
 
 def test_peers_without_their_library_are_left_out(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda library: None if library in ("torch", "jax") else "found")
 
-    assert speed.available_peers() == (["package", "article", "numpy"], {"pytorch": "torch", "keras_jax": "jax"})
+    found, left_out = speed.available(peers.PEERS)
+    assert (found, left_out) == (["package", "article", "numpy"], {"pytorch": "torch", "keras_jax": "jax"})
+
+
+@pytest.mark.parametrize(
+    ("measured", "page"),
+    [
+        ("peers", "README.md"),
+        ("settings_sequential", "benchmarks/README.md"),
+        ("settings_wide_deep", "benchmarks/README.md"),
+    ],
+)
+def test_tables_of_speed_are_those_of_the_committed_measurements(measured, page):
+    report = json.loads((BENCHMARKS / "results" / f"{measured}.json").read_text(encoding="utf-8"))
+
+    assert speed.markdown(report) in (BENCHMARKS.parent / page).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("loss", [0.631, 0.569, 0.0, float("nan"), float("inf")])
@@ -59,19 +76,51 @@ def test_peers_that_learn_the_same_pass():
 def test_run_ends_with_exit_code_1_where_a_peer_learns_otherwise(monkeypatch, capsys):
     losses = {"package": 0.6, "article": 0.6, "numpy": 0.7}
 
-    def measure(peer, *_):
-        return {"epoch_seconds": [2.0, 1.0], "logs": [{"loss": losses[peer]}], "peak_memory_mib": 100.0}
+    class Training:
+        def __init__(self, way, *_):
+            self.first_loss = losses[way]
+
+        def wait_for_epoch(self):
+            pass
+
+        def stop(self):
+            print("stopped", file=sys.stderr)
 
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # the benchmark sets it, and the monkeypatch takes it back
-    monkeypatch.setattr(speed, "available_peers", lambda: (list(losses), {}))
+    monkeypatch.setattr(speed, "available", lambda _: (list(losses), {}))
     monkeypatch.setattr(speed, "prepare", lambda *_: (344, 31))
-    monkeypatch.setattr(speed, "measure", measure)
+    monkeypatch.setattr(speed, "Training", Training)
 
     assert speed.main(["--rounds", "2"]) == 1
     out, err = capsys.readouterr()
-    assert "sequential: the peers don't learn the same. numpy: the loss" in err
-    assert "round 2" not in err
+    assert "sequential: they don't learn the same. numpy: the loss" in err
+    assert "round 1" not in err
+    assert err.count("stopped") == 3
     assert out == ""
+
+
+def test_way_that_fails_is_named_with_what_it_said(tmp_path):
+    training = speed.Training("numpy", "sequential", tmp_path, 2)  # finds no digits there
+
+    with pytest.raises(SystemExit, match=r"numpy failed on sequential with exit code 1:\n.*digits\.npz"):
+        training.wait_for_epoch()
+    training.stop()
+
+
+def test_settings_learn_what_the_package_learns(run_process, few_digits_file, tmp_path):
+    arguments = ("--data", few_digits_file, "--rounds", 1, "--models", "sequential", "--settings")
+    run = run_process("python", BENCHMARKS / "speed.py", *arguments, "--json", "speed.json", folder=tmp_path)
+
+    assert run.returncode == 0, run.stderr
+    report = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
+    results = report["results"]["sequential"]
+    assert list(results) == list(settings.SETTINGS)
+    assert report["targets"] == []
+    # Those that only change who computes when give the same loss to the bit.
+    losses = {way: (result["first_loss"], result["last_loss"]) for way, result in results.items()}
+    others = {way for way in losses if losses[way] != losses["package"]}
+    assert "mixed_bfloat16" in others
+    assert others <= {"mixed_bfloat16", "xla"}
 
 
 def test_json_without_a_folder_is_refused_before_anything_is_measured(tmp_path, capsys):
@@ -82,17 +131,15 @@ def test_json_without_a_folder_is_refused_before_anything_is_measured(tmp_path, 
     assert "--json should name a file in a folder that exists" in capsys.readouterr().err
 
 
-def test_medians_keep_warm_up_and_steady_state_apart():
-    measurement = {
-        "epoch_seconds": [5.0, 1.0, 3.0],
-        "saving_seconds": [0.3, 0.1, 0.1],
-        "logs": [{"loss": 0.6}, {"loss": 0.4}, {"loss": 0.3}],
-        "peak_memory_mib": 100.0,
-        "process_seconds": 12.0,
-    }
+def test_medians_keep_start_warm_up_and_steady_state_apart():
+    epochs = [
+        {"epoch_seconds": seconds, "saving_seconds": seconds / 10, "logs": {"loss": seconds}}
+        for seconds in (5.0, 1.0, 3.0)
+    ]
 
-    result = speed.medians([measurement])
-    assert (result["epoch_seconds"], result["warm_up_seconds"], result["first_loss"]) == (2.0, 3.0, 0.6)
+    result = speed.medians({"start_seconds": 4.0, "epochs": epochs, "peak_memory_mib": 100.0})
+    assert (result["start_seconds"], result["warm_up_seconds"], result["epoch_seconds"]) == (4.0, 3.0, 2.0)
+    assert (result["saving_seconds"], result["first_loss"], result["last_loss"]) == (pytest.approx(0.2), 5.0, 3.0)
 
 
 def test_targets_are_held_against_the_results():
