@@ -102,11 +102,12 @@ def test_run_ends_with_exit_code_1_where_a_peer_learns_otherwise(monkeypatch, ca
 def test_way_that_fails_is_named_with_what_it_said(tmp_path):
     training = speed.Training("numpy", "sequential", tmp_path, 2)  # finds no digits there
 
-    with pytest.raises(SystemExit, match=r"numpy failed on sequential with exit code 1:\n.*digits\.npz"):
+    with pytest.raises(SystemExit, match=r"(?s)numpy failed on sequential with exit code 1:\n.*digits\.npz"):
         training.wait_for_epoch()
     training.stop()
 
 
+@pytest.mark.slow
 def test_settings_learn_what_the_package_learns(run_process, few_digits_file, tmp_path):
     arguments = ("--data", few_digits_file, "--rounds", 1, "--models", "sequential", "--settings")
     run = run_process("python", BENCHMARKS / "speed.py", *arguments, "--json", "speed.json", folder=tmp_path)
