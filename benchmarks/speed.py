@@ -71,7 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     digits: dict[str, tuple[int, int]] = {}
     for model in options.models:
         with tempfile.TemporaryDirectory() as folder, ExitStack() as trainings:
-            digits[model] = prepare(model, Path(folder), options.data, options.steps)
+            try:
+                digits[model] = prepare(model, Path(folder), options.data, options.steps)
+            except ValueError as error:  # no such digits
+                print(f"error: {error}", file=sys.stderr)
+                return 2
             running: dict[str, Training] = {}
             for way in ways:  # one starts when the one before it has done its first epoch, and waits
                 running[way] = Training(way, model, Path(folder), 1 + options.rounds)
@@ -112,21 +116,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the options."""
 
-    def number(text: str, least: int) -> int:
-        if (value := int(text)) < least:
-            raise argparse.ArgumentTypeError(f"should be {least} or more. Received: {value}")
-        return value
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < 1:
+            raise argparse.ArgumentTypeError(f"should be a whole number, 1 or more. Received: {text}")
+        return int(text)
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", metavar="FILE", help="an mnist.npz as Keras lays it out; by default as for `train`")
-    parser.add_argument(
-        "--rounds", type=lambda text: number(text, 1), default=9, metavar="N", help="epochs of each after the first (9)"
-    )
+    parser.add_argument("--rounds", type=number, default=9, metavar="N", help="epochs of each after the first (9)")
     parser.add_argument("--settings", action="store_true", help="measure settings of the package's training, not peers")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, help="which to train (both)")
-    parser.add_argument(
-        "--steps", type=lambda text: number(text, 1), default=300, metavar="N", help="in an epoch of wide_deep (300)"
-    )
+    parser.add_argument("--steps", type=number, default=300, metavar="N", help="in an epoch of wide_deep (300)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there instead of printing it")
     options = parser.parse_args(arguments)
     if options.json and not options.json.parent.is_dir():  # found out now, not after the measurements

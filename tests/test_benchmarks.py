@@ -132,6 +132,26 @@ def test_json_without_a_folder_is_refused_before_anything_is_measured(tmp_path, 
     assert "--json should name a file in a folder that exists" in capsys.readouterr().err
 
 
+def test_digits_that_are_not_there_are_refused_in_one_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # the benchmark sets it, and the monkeypatch takes it back
+
+    assert speed.main(["--data", str(tmp_path / "none.npz")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.endswith("Received: no such file.\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "²"])
+def test_number_of_rounds_that_is_none_is_refused(number, capsys):
+    with pytest.raises(SystemExit) as refused:
+        speed.main(["--rounds", number])
+
+    assert refused.value.code == 2
+    assert "should be a whole number, 1 or more. Received: " + number in capsys.readouterr().err
+
+
 def test_medians_keep_start_warm_up_and_steady_state_apart():
     epochs = [
         {"epoch_seconds": seconds, "saving_seconds": seconds / 10, "logs": {"loss": seconds}}
