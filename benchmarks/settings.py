@@ -1,6 +1,5 @@
 """What else Keras and TensorFlow offer for speed: the package's training with one setting changed each."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +99,7 @@ def one_operation_at_a_time(model: str, folder: Path, epochs: int, clock: Clock)
 
 def thread_a_core(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     """Share each operation among all cores: TensorFlow's default, and what ``train`` gets when Python calls it."""
-    share_operations(os.cpu_count() or 1, model, folder, epochs, clock)
+    share_operations(0, model, folder, epochs, clock)  # 0 is the default
 
 
 def one_thread(model: str, folder: Path, epochs: int, clock: Clock) -> None:

@@ -34,7 +34,7 @@ class ReshuffledDataset(keras.callbacks.Callback):
         arrays = keras.tree.map_structure(tf.convert_to_tensor, (x, y))
         self._count, self._seed = len(keras.tree.flatten(y)[0]), seed
         self.batches = -(-self._count // batch_size)
-        # A variable, because a Python generator costs: it leaves TensorFlow fetching its working memory anew in each step.
+        # A variable, because a Python generator within the input costs time; see benchmarks/README.md.
         with tf.device("CPU:0"):  # where tf.data reads it, also where a graphics card trains
             self._order = order = tf.Variable(epoch_order(self._count, seed, epoch=0), trainable=False)
         # A batch is ready long before its turn; tuning that, and more threads for it, only take the cores from the training.
