@@ -1,16 +1,20 @@
-"""How the package and each of its peers trains a model of the first article, written out as its user would.
+"""How the package and each of its peers trains a model of the first article.
 
-Every peer trains with plain SGD, learning rate 0.01, in batches of 32, starts from the same weights, takes the digits in
-a new order each epoch, validates after each and reports the same four numbers.
+All use plain SGD with a learning rate of 0.01 and batches of 32, start from the same weights, reshuffle the digits in each
+epoch, validate after it and report the same four metrics. ``speed.py`` runs ``python peers.py PEER MODEL FOLDER EPOCHS``
+for each, with the digits and the first weights in FOLDER. That prints one line of JSON per epoch and one with the peak
+memory at the end, and waits for a line on standard input before each.
 """
 
+import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from clock import Clock, watch_fit
+from clock import Clock, peak_memory, watch_fit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,47 +28,26 @@ Weights = list[np.ndarray]
 
 
 def package(model: str, folder: Path, epochs: int, clock: Clock) -> None:
-    """Train with the package's command as it comes, which saves, draws and tests too."""
+    """Train with the package's command and its defaults, which also saves, draws and tests the model."""
     watch_fit(clock)
     from keras_model_wars.cli import app
 
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        # With this seed it draws the very weights that the others read.
+        # With this seed it starts from the weights that the others read.
         options = {"--data": folder / "digits.npz", "--epochs": epochs, "--seed": SEED, "--out": out}
         app(["train", model, *(str(word) for option in options.items() for word in option)], standalone_mode=False)
 
 
 def article(model: str, folder: Path, epochs: int, clock: Clock) -> None:
-    """Train as a reader of the article would write it out; on which backend is Keras's own setting."""
-    import keras
-    from keras import layers
+    """Train with the article's own lines, ``compile`` and ``fit``, on the backend that KERAS_BACKEND names."""
+    from keras_model_wars import models
 
     watch_fit(clock)
-    (x_train, y_train), (x_valid, y_valid) = load_digits(folder)
-    if model == "sequential":
-        network = keras.Sequential(
-            [
-                keras.Input((28, 28)),
-                layers.Flatten(),
-                layers.Dense(256, activation="relu"),
-                layers.Dense(128, activation="relu"),
-                layers.Dense(10, activation="softmax"),
-            ]
-        )
-    else:
-        inputs = keras.Input((28, 28))
-        x = layers.Flatten()(inputs)
-        x = layers.Dense(2**14, activation="relu")(x)
-        x = layers.Dense(512, activation="relu")(x)
-        x = layers.Dense(784, activation="relu")(x)
-        x = layers.Reshape((28, 28))(x)
-        x = layers.Concatenate()([inputs, x])
-        x = layers.Flatten()(x)
-        outputs = layers.Dense(10, activation="softmax")(x)
-        network = keras.Model(inputs, outputs)
+    (x_train, y_train), validation = load_digits(folder)
+    network = getattr(models, f"build_{model}")()
     network.set_weights(load_weights(folder))
     network.compile(loss="sparse_categorical_crossentropy", optimizer="sgd", metrics=["accuracy"])
-    network.fit(x_train, y_train, epochs=epochs, validation_data=(x_valid, y_valid))
+    network.fit(x_train, y_train, epochs=epochs, validation_data=validation)
 
 
 def pytorch(model: str, folder: Path, epochs: int, clock: Clock) -> None:
@@ -72,67 +55,38 @@ def pytorch(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     import torch
     from torch import nn
 
-    (x_train, y_train), (x_valid, y_valid) = (
-        (torch.from_numpy(x), torch.from_numpy(y).long()) for x, y in load_digits(folder)
-    )
+    digits = [(torch.from_numpy(x), torch.from_numpy(y).long()) for x, y in load_digits(folder)]
     network = torch_network(model)
     with torch.no_grad():
         for parameter, array in zip(network.parameters(), load_weights(folder)):
-            parameter.copy_(torch.from_numpy(array.T))  # PyTorch's kernels stand the other way round
+            parameter.copy_(torch.from_numpy(array.T))  # PyTorch's kernels are Keras's, transposed
     optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
     cross_entropy = nn.CrossEntropyLoss()
 
-    clock.start()
-    for _ in range(epochs):
-        network.train()
-        loss_sum, correct = 0.0, 0
-        for batch in torch.randperm(len(x_train)).split(BATCH_SIZE):
-            x, y = x_train[batch], y_train[batch]
-            logits = network(x)
-            loss = cross_entropy(logits, y)
+    def step(x: torch.Tensor, y: torch.Tensor) -> tuple[float, int]:
+        logits = network(x)
+        loss = cross_entropy(logits, y)
+        if torch.is_grad_enabled():
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            loss_sum += loss.item() * len(y)
-            correct += (logits.argmax(dim=1) == y).sum().item()
+        return loss.item() * len(y), (logits.argmax(dim=1) == y).sum().item()
 
-        network.eval()
-        valid_loss_sum, valid_correct = 0.0, 0
-        with torch.no_grad():
-            for x, y in zip(x_valid.split(BATCH_SIZE), y_valid.split(BATCH_SIZE)):
-                logits = network(x)
-                valid_loss_sum += cross_entropy(logits, y).item() * len(y)
-                valid_correct += (logits.argmax(dim=1) == y).sum().item()
-
-        clock.validated(
-            {
-                "loss": loss_sum / len(x_train),
-                "accuracy": correct / len(x_train),
-                "val_loss": valid_loss_sum / len(x_valid),
-                "val_accuracy": valid_correct / len(x_valid),
-            }
-        )
-        clock.over()
+    run_loop(digits, epochs, clock, shuffle=torch.randperm, step=step, validate=torch.no_grad()(step))
 
 
 def torch_network(model: str) -> "nn.Module":
-    """Build the model in PyTorch, down to the logits."""
+    """Build the model in PyTorch, up to the logits."""
     import torch
     from torch import nn
+
+    def dense(*widths: int) -> list[nn.Module]:
+        return [layer for pair in zip(widths, widths[1:]) for layer in (nn.Linear(*pair), nn.ReLU())]
 
     class WideDeep(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.deep = nn.Sequential(
-                nn.Flatten(),
-                nn.Linear(784, 2**14),
-                nn.ReLU(),
-                nn.Linear(2**14, 512),
-                nn.ReLU(),
-                nn.Linear(512, 784),
-                nn.ReLU(),
-                nn.Unflatten(1, (28, 28)),
-            )
+            self.deep = nn.Sequential(nn.Flatten(), *dense(784, 2**14, 512, 784), nn.Unflatten(1, (28, 28)))
             self.output = nn.Linear(2 * 784, 10)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -140,54 +94,28 @@ def torch_network(model: str) -> "nn.Module":
 
     if model == "wide_deep":
         return WideDeep()
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(784, 256),
-        nn.ReLU(),
-        nn.Linear(256, 128),
-        nn.ReLU(),
-        nn.Linear(128, 10),
-    )
+    return nn.Sequential(nn.Flatten(), *dense(784, 256, 128), nn.Linear(128, 10))
 
 
 def numpy(model: str, folder: Path, epochs: int, clock: Clock) -> None:
-    """Train with the same mathematics by hand: the floor, below which a framework can hardly get."""
-    (x_train, y_train), (x_valid, y_valid) = load_digits(folder)
-    weights = load_weights(folder)
-    bypass = model == "wide_deep"
+    """Train with the same mathematics written by hand: about the least that a framework can take."""
+    weights, bypass = load_weights(folder), model == "wide_deep"
 
-    clock.start()
-    for epoch in range(epochs):
-        order = np.random.default_rng(epoch).permutation(len(x_train))
-        loss_sum, correct = 0.0, 0
-        for start in range(0, len(x_train), BATCH_SIZE):
-            batch = order[start : start + BATCH_SIZE]
-            batch_loss, batch_correct = numpy_step(x_train[batch], y_train[batch], weights, bypass)
-            loss_sum, correct = loss_sum + batch_loss, correct + batch_correct
-
-        valid_loss_sum, valid_correct = 0.0, 0
-        for start in range(0, len(x_valid), BATCH_SIZE):
-            y = y_valid[start : start + BATCH_SIZE]
-            log_probabilities = numpy_forward(x_valid[start : start + BATCH_SIZE], weights, bypass)[-1]
-            valid_loss_sum -= float(log_probabilities[np.arange(len(y)), y].sum())
-            valid_correct += np.count_nonzero(log_probabilities.argmax(axis=1) == y)
-
-        clock.validated(
-            {
-                "loss": loss_sum / len(x_train),
-                "accuracy": correct / len(x_train),
-                "val_loss": valid_loss_sum / len(x_valid),
-                "val_accuracy": valid_correct / len(x_valid),
-            }
-        )
-        clock.over()
+    run_loop(
+        load_digits(folder),
+        epochs,
+        clock,
+        shuffle=np.random.default_rng(SEED).permutation,
+        step=lambda x, y: numpy_step(x, y, weights, bypass),
+        validate=lambda x, y: numpy_score(numpy_forward(x, weights, bypass)[-1], y),
+    )
 
 
 def numpy_forward(x: np.ndarray, weights: Weights, bypass: bool) -> list[np.ndarray]:
-    """Return what each layer takes in, and the logarithms of the probabilities that come out last.
+    """Return the input of each layer, and last the logarithms of the probabilities.
 
-    ``weights`` are kernel, bias, kernel, bias, ... as Keras's ``get_weights`` returns them. With ``bypass`` the last layer
-    takes in the image beside what the hidden layers made of it.
+    ``weights`` are kernel, bias, kernel, bias, ... as Keras's ``get_weights`` returns them. With ``bypass``, the last layer
+    takes the image beside what the hidden layers made of it.
     """
     values = [x.reshape(len(x), -1)]
     for kernel, bias in zip(weights[:-2:2], weights[1:-2:2]):
@@ -202,13 +130,12 @@ def numpy_forward(x: np.ndarray, weights: Weights, bypass: bool) -> list[np.ndar
 def numpy_step(
     x: np.ndarray, y: np.ndarray, weights: Weights, bypass: bool, learning_rate: float = LEARNING_RATE
 ) -> tuple[float, int]:
-    """Take one step of SGD, which changes ``weights`` in place; return the sum of the losses and the count of hits."""
+    """Take one step of SGD in place; return the sum of the losses and the number of right answers."""
     *values, log_probabilities = numpy_forward(x, weights, bypass)
     rows = np.arange(len(y))
     error = np.exp(log_probabilities)
     error[rows, y] -= 1
     error /= len(y)
-
     for layer in reversed(range(len(values))):
         kernel, bias = weights[2 * layer], weights[2 * layer + 1]
         if layer > 0:  # before the kernel changes
@@ -216,29 +143,35 @@ def numpy_step(
             below *= values[layer] > 0
             if bypass and layer == len(values) - 1:
                 below = below.reshape(len(x), 28, 56)[:, :, 28:].reshape(len(x), 784)
-        # The small matrix is scaled, not the large gradient.
+        # Scale the small matrix, not the large gradient.
         error *= learning_rate
         kernel -= values[layer].T @ error
         bias -= error.sum(axis=0)
         if layer > 0:
             error = below
-
-    hits = np.count_nonzero(log_probabilities.argmax(axis=1) == y)
-    return -float(log_probabilities[rows, y].sum()), hits
+    return numpy_score(log_probabilities, y)
 
 
-# The library that each peer needs, by the name that it is imported by, and how it trains.
-PEERS: dict[str, tuple[str, Callable[[str, Path, int, Clock], None]]] = {
-    "package": ("tensorflow", package),
-    "article": ("tensorflow", article),
-    "pytorch": ("torch", pytorch),
-    "keras_jax": ("jax", article),
-    "numpy": ("numpy", numpy),
-}
+def numpy_score(log_probabilities: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+    """Return the sum of the losses and the number of right answers."""
+    return -log_probabilities[np.arange(len(y)), y].sum(), (log_probabilities.argmax(axis=1) == y).sum()
+
+
+def run_loop(digits: Any, epochs: int, clock: Clock, shuffle: Callable, step: Callable, validate: Callable) -> None:
+    """Run the loop that PyTorch and NumPy leave to their users; ``step`` and ``validate`` take one batch."""
+    (x_train, y_train), (x_valid, y_valid) = digits
+    clock.start()
+    for _ in range(epochs):
+        order = shuffle(len(x_train))
+        batches = [order[start : start + BATCH_SIZE] for start in range(0, len(x_train), BATCH_SIZE)]
+        loss, accuracy = np.sum([step(x_train[b], y_train[b]) for b in batches], axis=0) / len(x_train)
+        batches = [slice(start, start + BATCH_SIZE) for start in range(0, len(x_valid), BATCH_SIZE)]
+        val_loss, val_accuracy = np.sum([validate(x_valid[b], y_valid[b]) for b in batches], axis=0) / len(x_valid)
+        clock.epoch_done({"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy})
 
 
 def load_digits(folder: Path) -> tuple[Digits, Digits]:
-    """Read and scale the digits to train and to validate on: the first twelfth, as the article has it."""
+    """Read and scale the digits to train and to validate on; the first twelfth validates, as in the article."""
     with np.load(folder / "digits.npz") as file:
         x, y = file["x_train"], file["y_train"]
     x = np.divide(x, np.float32(255), dtype=np.float32)
@@ -250,3 +183,21 @@ def load_weights(folder: Path) -> Weights:
     """Read the weights that all peers start from."""
     with np.load(folder / "weights.npz") as file:
         return [file[f"arr_{index}"] for index in range(len(file.files))]
+
+
+# The library that each peer imports, and how it trains.
+PEERS: dict[str, tuple[str, Callable[[str, Path, int, Clock], None]]] = {
+    "package": ("tensorflow", package),
+    "article": ("tensorflow", article),
+    "pytorch": ("torch", pytorch),
+    "keras_jax": ("jax", article),
+    "numpy": ("numpy", numpy),
+}
+
+if __name__ == "__main__":
+    peer, model_name, data_folder, number_of_epochs = sys.argv[1:]
+    lines_out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # keeps progress bars and summaries out of the lines of JSON
+    the_clock = Clock(sys.stdin, lines_out)
+    PEERS[peer][1](model_name, Path(data_folder), int(number_of_epochs), the_clock)
+    the_clock.report(peak_memory_mib=peak_memory())

@@ -1,20 +1,15 @@
-"""Measure the package's training beside what a user would pick instead, on one machine, in one run.
+"""Compare the package's training with what a user would choose instead, on one machine, in one run.
 
     python -m pip install -e ".[bench]"
     python benchmarks/speed.py --data mnist.npz --json speed.json
 
-The peers train at once, each in a process of its own, but in turns of one epoch, so that whatever else the machine does
-falls on all of them alike. They train the Sequential model on all the digits, and the wide and deep one, whose step takes
-far longer, on as many as ``--steps`` batches hold. All start from the same weights, so after the first epoch their losses
-must agree; if one differs by more than 3 %, it learns something else, and the benchmark ends with exit code 1 before
-anything is timed. Prints a table of medians, the targets, and all of it as JSON.
+All peers train at the same time, each in its own process, but take turns of one epoch, so that whatever else the machine
+does slows all of them alike. They train the Sequential model on all digits; the wide and deep model, whose steps take much
+longer, on ``--steps`` batches. If a peer's loss after the first epoch is more than 3 % from the package's, it learns
+something else: the benchmark stops with exit code 1 before it times anything. Prints a table of medians and the targets.
 
-With ``--settings`` it measures the package's training with one setting of Keras or TensorFlow changed each, instead of
-the peers.
-
-An epoch's seconds hold the validation and whatever the way does before its next epoch starts: for the package, saving a
-backup. What the first epoch takes beyond the later ones is the warm-up: tracing, compiling, moving the digits. The start
-is what comes before it: importing, reading the digits, building.
+The seconds of an epoch include validation and whatever comes before the next epoch: for the package, saving the model.
+The medians leave out the first epoch, which traces and compiles. The start is everything before it.
 """
 
 import argparse
@@ -22,311 +17,215 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from peers import BATCH_SIZE, PEERS, SEED
-from settings import SETTINGS
 from tabulate import tabulate
+
+from keras_model_wars.checks import InputError, import_keras
+from keras_model_wars.mnist import load_mnist
 
 MODELS = ("sequential", "wide_deep")
 TOLERANCE = 0.03
-
-
-class Target(NamedTuple):
-    """How the package should compare with a peer: the ratio, and whether it should be at least or at most that."""
-
-    model: str
-    peer: str
-    quantity: str
-    bound: str
-    ratio: float
-
-
+# Model, quantity, peer, bound: the package's speed or peak memory as a multiple of the peer's.
 TARGETS = (
-    Target("sequential", "article", "speed", "at least", 2.0),
-    Target("sequential", "pytorch", "speed", "at least", 1.0),
-    Target("sequential", "article", "peak memory", "at most", 1.3),
-    Target("wide_deep", "article", "speed", "at least", 1.0),
-    Target("wide_deep", "pytorch", "speed", "at least", 1.3),
+    ("sequential", "speed", "article", "at least", 2.3),
+    ("sequential", "speed", "pytorch", "at least", 1.0),
+    ("sequential", "peak memory", "article", "at most", 1.3),
+    ("wide_deep", "speed", "article", "at least", 1.0),
+    ("wide_deep", "speed", "pytorch", "at least", 1.3),
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, check and print; return the exit code."""
-    options = parse(arguments)
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # the package's; the peer on JAX gets its own
-    ways, left_out = available(SETTINGS if options.settings else PEERS)
-    measurements: dict[str, dict[str, dict[str, Any]]] = {}
-    digits: dict[str, tuple[int, int]] = {}
-    for model in options.models:
-        with tempfile.TemporaryDirectory() as folder, ExitStack() as trainings:
-            try:
-                digits[model] = prepare(model, Path(folder), options.data, options.steps)
-            except ValueError as error:  # no such digits
-                print(f"error: {error}", file=sys.stderr)
-                return 2
-            running: dict[str, Training] = {}
-            for way in ways:  # one starts when the one before it has done its first epoch, and waits
-                running[way] = Training(way, model, Path(folder), 1 + options.rounds)
-                trainings.callback(running[way].stop)
-                running[way].wait_for_epoch()
-                print(f"{model}, first epoch, {way}: loss {running[way].first_loss:.4f}", file=sys.stderr)
-            deviating = deviations({way: running[way].first_loss for way in ways})
-            if deviating:
-                print(f"{model}: they don't learn the same. " + " ".join(deviating), file=sys.stderr)
-                return 1
-            for number in range(1, options.rounds + 1):
-                for way in ways:
-                    running[way].go_on()
-                    running[way].wait_for_epoch()
-                seconds = ", ".join(f"{way} {running[way].epochs[-1]['epoch_seconds']:.2f}" for way in ways)
-                print(f"{model}, round {number} of {options.rounds}, seconds: {seconds}", file=sys.stderr)
-            measurements[model] = {way: running[way].end() for way in ways}
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print and write; exit with status 1 if a peer fails or learns something else, with 2 for bad options."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], usage=argparse.SUPPRESS)  # errors in one line
+    parser.add_argument("--data", metavar="FILE", help="an mnist.npz as Keras lays it out (default: as for `train`)")
+    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="epochs after the first (default: 9)")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, help="which models (default: both)")
+    parser.add_argument("--steps", type=int, default=300, metavar="N", help="per epoch of wide_deep (default: 300)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements there")
+    options = parser.parse_args(arguments)
+    if min(options.rounds, options.steps) < 1:
+        parser.error(f"--rounds and --steps should be above zero. Received: {options.rounds} and {options.steps}")
+    if options.json and not options.json.parent.is_dir():  # found out now, not after the measurements
+        parser.error(f"--json should name a file in an existing folder. Received: {options.json}")
+    try:
+        mnist = load_mnist(options.data)
+    except InputError as error:
+        parser.error(str(error))
 
-    results = {model: {way: medians(measurements[model][way]) for way in ways} for model in options.models}
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # for all but the peer on JAX
+    left_out = {peer: library for peer, (library, _) in PEERS.items() if not importlib.util.find_spec(library)}
+    peers = [peer for peer in PEERS if peer not in left_out]
+    digits, measurements = {}, {}
+    for model in options.models:
+        with tempfile.TemporaryDirectory() as folder:
+            digits[model] = prepare(model, Path(folder), mnist, options.steps)
+            measurements[model] = measure(model, peers, Path(folder), options.rounds)
+
+    results = {model: {peer: medians(m) for peer, m in of_peers.items()} for model, of_peers in measurements.items()}
     report = {
-        "command": shlex.join(["python", *(sys.argv if arguments is None else [sys.argv[0], *arguments])]),
+        "command": shlex.join(["python", *sys.argv]),
         "machine": machine(),
         "rounds": options.rounds,
         "digits": digits,
         "left_out": left_out,
         "results": results,
-        "targets": [] if options.settings else compare(results),
+        "targets": compare(results),
         "measurements": measurements,
     }
     print(markdown(report))
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    else:
-        print(f"\n```json\n{json.dumps(report, indent=2)}\n```")
-    return 0
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the options."""
-
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < 1:
-            raise argparse.ArgumentTypeError(f"should be a whole number, 1 or more. Received: {text}")
-        return int(text)
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", metavar="FILE", help="an mnist.npz as Keras lays it out; by default as for `train`")
-    parser.add_argument("--rounds", type=number, default=9, metavar="N", help="epochs of each after the first (9)")
-    parser.add_argument("--settings", action="store_true", help="measure settings of the package's training, not peers")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, help="which to train (both)")
-    parser.add_argument("--steps", type=number, default=300, metavar="N", help="in an epoch of wide_deep (300)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there instead of printing it")
-    options = parser.parse_args(arguments)
-    if options.json and not options.json.parent.is_dir():  # found out now, not after the measurements
-        parser.error(f"--json should name a file in a folder that exists. Received: {options.json}")
-    return options
-
-
-def available(ways: dict[str, tuple[str, Any]]) -> tuple[list[str], dict[str, str]]:
-    """Return the ways whose library is installed, and those left out with the library that they miss."""
-    left_out = {way: library for way, (library, _) in ways.items() if importlib.util.find_spec(library) is None}
-    return [way for way in ways if way not in left_out], left_out
-
-
-def prepare(model: str, folder: Path, data: str | None, steps: int) -> tuple[int, int]:
-    """Write the digits and the first weights for all peers; return how many digits there are to train and validate on."""
-    import keras_model_wars
-
-    (x_train, y_train), (x_test, y_test) = keras_model_wars.load_mnist(data)
+def prepare(model: str, folder: Path, mnist: Any, steps: int) -> tuple[int, int]:
+    """Write the digits and the first weights for all peers; return how many digits train and how many validate."""
+    (x_train, y_train), (x_test, y_test) = mnist
     if model == "wide_deep":
-        # One in twelve is there to validate, so eleven in twelve make the steps.
-        digits = steps * BATCH_SIZE
-        x_train, y_train = x_train[: digits + digits // 11], y_train[: digits + digits // 11]
+        # One in twelve validates, so eleven in twelve make the steps.
+        count = steps * BATCH_SIZE
+        x_train, y_train = x_train[: count + count // 11], y_train[: count + count // 11]
     np.savez(folder / "digits.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
-    build = getattr(keras_model_wars, keras_model_wars.EXPERIMENTS[model].builder)  # imports Keras
+    import_keras()
     import keras
 
-    # What `train` does with this seed: Keras draws Glorot-uniform kernels, and the biases are zero.
-    keras.utils.set_random_seed(SEED)
-    np.savez(folder / "weights.npz", *build().get_weights())
+    from keras_model_wars import models
+
+    keras.utils.set_random_seed(SEED)  # as `train` does
+    np.savez(folder / "weights.npz", *getattr(models, f"build_{model}")().get_weights())
     return len(x_train) - len(x_train) // 12, len(x_train) // 12
 
 
-class Training:
-    """One training in a process of its own, which does an epoch when told to."""
+def measure(model: str, peers: list[str], folder: Path, rounds: int) -> dict[str, dict[str, Any]]:
+    """Train all peers in turns of one epoch, and return what each of them reported."""
+    with ExitStack() as stack:
+        next_report, measured = {}, {}
+        for peer in peers:
+            started = time.perf_counter()
+            next_report[peer] = start_training(peer, model, folder, 1 + rounds, stack)
+            epoch = next_report[peer]()
+            start_seconds = time.perf_counter() - started - epoch["epoch_seconds"]
+            measured[peer] = {"start_seconds": start_seconds, "epochs": [epoch]}
+            loss, expected = (measured[one]["epochs"][0]["logs"]["loss"] for one in (peer, peers[0]))
+            print(f"{model}, first epoch, {peer}: loss {loss:.4f}", file=sys.stderr)
+            if not abs(loss - expected) <= TOLERANCE * expected:  # NaN fails, too
+                sys.exit(
+                    f"{peer} does not learn what {peers[0]} does: on {model}, the loss of its first epoch should be within "
+                    f"{TOLERANCE:.0%} of {expected:.4f}. Received: {loss:.4f}."
+                )
+        for turn in range(1, rounds + 1):
+            for peer in peers:
+                measured[peer]["epochs"].append(next_report[peer]())
+            seconds = ", ".join(f"{peer} {measured[peer]['epochs'][-1]['epoch_seconds']:.2f}" for peer in peers)
+            print(f"{model}, round {turn} of {rounds}, seconds: {seconds}", file=sys.stderr)
+        return {peer: measured[peer] | next_report[peer]() for peer in peers}
 
-    def __init__(self, way: str, model: str, folder: Path, epochs: int) -> None:
-        self._name = f"{way} failed on {model}"
-        self._errors = folder / f"{way}.stderr"
-        self._started = time.perf_counter()
-        with self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    str(Path(__file__).with_name("one_training.py")),
-                    way,
-                    model,
-                    str(folder),
-                    str(epochs),
-                ],
-                env=os.environ | {"KERAS_BACKEND": "jax" if way == "keras_jax" else "tensorflow"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                encoding="utf-8",
-            )
-        self.epochs: list[dict[str, Any]] = []
 
-    def wait_for_epoch(self) -> None:
-        """Wait until the epoch is over, and keep what it took."""
-        self.epochs.append(self._listen())
-        if len(self.epochs) == 1:
-            self._start_seconds = time.perf_counter() - self._started - self.epochs[0]["epoch_seconds"]
+def start_training(peer: str, model: str, folder: Path, epochs: int, stack: ExitStack) -> Callable[[], dict[str, Any]]:
+    """Start a training in its own process; each call of the returned function lets it continue to its next report."""
+    program = [sys.executable, Path(__file__).with_name("peers.py"), peer, model, folder, str(epochs)]
+    environment = os.environ | {"KERAS_BACKEND": "jax" if peer == "keras_jax" else "tensorflow"}
+    errors = stack.enter_context((folder / f"{peer}.stderr").open("w+", encoding="utf-8", errors="replace"))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
+    process = subprocess.Popen(program, env=environment, encoding="utf-8", **pipes)
+    stack.callback(process.communicate)
+    stack.callback(process.kill)  # called first
 
-    def go_on(self) -> None:
-        """Let it go on with what comes next."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-
-    @property
-    def first_loss(self) -> float:
-        """The training loss of the first epoch."""
-        return self.epochs[0]["logs"]["loss"]
-
-    def end(self) -> dict[str, Any]:
-        """Let it end, and return all that was measured."""
-        self.go_on()
-        return {"start_seconds": self._start_seconds, "epochs": self.epochs, **self._listen()}
-
-    def stop(self) -> None:
-        """End the process, whatever it does."""
-        self._process.kill()
-        self._process.communicate()
-
-    def _listen(self) -> dict[str, Any]:
-        if line := self._process.stdout.readline():
+    def next_report() -> dict[str, Any]:
+        with suppress(BrokenPipeError):
+            process.stdin.write("\n")
+            process.stdin.flush()
+        if line := process.stdout.readline():
             return json.loads(line)
-        status = self._process.wait()
-        errors = self._errors.read_text(encoding="utf-8", errors="replace")
-        raise SystemExit(f"{self._name} with exit code {status}:\n{errors[-4000:]}")
+        status = process.wait()
+        errors.seek(0)
+        sys.exit(f"{peer} on {model} failed with exit code {status}:\n{errors.read()[-4000:]}")
 
-
-def deviations(losses: dict[str, float], tolerance: float = TOLERANCE) -> list[str]:
-    """Return a sentence for each way whose loss is farther from the package's than the tolerance, as a fraction."""
-    expected = losses["package"]
-    return [
-        f"{way}: the loss of the first epoch should be within {tolerance:.0%} of the package's {expected:.4f}. "
-        f"Received: {loss:.4f}."
-        for way, loss in losses.items()
-        if not abs(loss - expected) <= tolerance * expected  # so that NaN deviates, too
-    ]
+    return next_report
 
 
 def medians(measured: dict[str, Any]) -> dict[str, float]:
-    """Return one way's medians over the epochs after the first, and what the start and the first one took."""
+    """Return the median epoch after the first, and what stands beside it in the table."""
     first, *later = measured["epochs"]
-    epoch_seconds = median(epoch["epoch_seconds"] for epoch in later)
     return {
-        "epoch_seconds": epoch_seconds,
-        "saving_seconds": median(epoch["saving_seconds"] for epoch in later),
+        "epoch_seconds": median(epoch["epoch_seconds"] for epoch in later),
         "start_seconds": measured["start_seconds"],
-        "warm_up_seconds": first["epoch_seconds"] - epoch_seconds,
         "peak_memory_mib": measured["peak_memory_mib"],
         "first_loss": first["logs"]["loss"],
         "last_loss": later[-1]["logs"]["loss"],
     }
 
 
-def compare(results: dict[str, dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
-    """Hold the results against the targets, as far as both sides were measured."""
-    compared = []
-    for target in TARGETS:
-        if target.peer not in results.get(target.model, {}):
-            continue
-        ours, theirs = results[target.model]["package"], results[target.model][target.peer]
-        if target.quantity == "speed":
-            ratio = theirs["epoch_seconds"] / ours["epoch_seconds"]
-        else:
-            ratio = ours["peak_memory_mib"] / theirs["peak_memory_mib"]
-        met = ratio >= target.ratio if target.bound == "at least" else ratio <= target.ratio
-        compared.append(target._asdict() | {"measured": ratio, "met": met})
-    return compared
+def compare(results: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    """Return a sentence for each target whose model and peer were measured."""
+    sentences = []
+    for model, quantity, peer, bound, target in TARGETS:
+        if peer in results.get(model, {}):
+            ours, theirs = results[model]["package"], results[model][peer]
+            if quantity == "speed":
+                ratio = theirs["epoch_seconds"] / ours["epoch_seconds"]
+            else:
+                ratio = ours["peak_memory_mib"] / theirs["peak_memory_mib"]
+            met = ratio >= target if bound == "at least" else ratio <= target
+            sentences.append(
+                f"{model}: {ratio:.2f} times the {quantity} of {peer} (target: {bound} {target}): {'met' if met else 'missed'}"
+            )
+    return sentences
 
 
 def machine() -> dict[str, Any]:
-    """Name the machine and the versions, as far as they bear on the speed."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = {"python": platform.python_version()}
-    for library in ("keras", "tensorflow", "torch", "jax", "numpy"):
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            versions[library] = "not installed"
-    return {"system": platform.system(), "cores": cores, "processor": processor(), "versions": versions}
-
-
-def processor() -> str:
-    """Return the processor's model; Python's own answer is often only its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    """Describe the machine and the versions that matter for speed."""
+    libraries = [name for name in ("keras", "tensorflow", "torch", "jax", "numpy") if importlib.util.find_spec(name)]
+    cpuinfo = Path("/proc/cpuinfo")  # Python's own answer is often only the architecture
+    model = re.search(r"model name\s*: (.*)", cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else "")
+    return {
+        "system": platform.system(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": model[1] if model else platform.processor(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in libraries},
+    }
 
 
 def markdown(report: dict[str, Any]) -> str:
     """Write the machine, the table of medians and the targets as Markdown."""
     about = report["machine"]
-    lines = [
-        f"{about['cores']} cores, {about['processor']}, {about['system']}; "
-        + ", ".join(f"{name} {number}" for name, number in about["versions"].items()),
-        "",
-        f"`{report['command']}`",
-        "",
-    ]
-    lines += [
-        f"* {model}: {train:,} digits to train, {validation:,} to validate; medians of {report['rounds']} "
-        f"epoch{'s' if report['rounds'] > 1 else ''}"
-        for model, (train, validation) in report["digits"].items()
-    ]
-    lines += [f"* left out: {way}, because {library} is not installed" for way, library in report["left_out"].items()]
-
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    facts = [f"{about['cores']} cores, {about['processor']}, {about['system']}", versions, f"`{report['command']}`"]
+    for model, (train, validation) in report["digits"].items():
+        facts.append(f"{model}: {train:,} training and {validation:,} validation digits")
+    facts += [f"left out: {peer}, because {library} is not installed" for peer, library in report["left_out"].items()]
     rows = [
         {
             "model": model,
-            "way": way,
-            "epoch, s": f"{result['epoch_seconds']:.2f}",
-            "epoch / package's": f"{result['epoch_seconds'] / ways['package']['epoch_seconds']:.2f}",
-            "saving in it, s": f"{result['saving_seconds']:.2f}",
+            "peer": peer,
+            "s per epoch": f"{result['epoch_seconds']:.2f}",
+            "relative": f"{result['epoch_seconds'] / results['package']['epoch_seconds']:.2f}",
             "start, s": f"{result['start_seconds']:.1f}",
-            "warm-up, s": f"{result['warm_up_seconds']:.1f}",
             "peak memory, MiB": f"{result['peak_memory_mib']:.0f}",
-            "memory / package's": f"{result['peak_memory_mib'] / ways['package']['peak_memory_mib']:.2f}",
-            "loss of epoch 1": f"{result['first_loss']:.4f}",
-            f"of epoch {1 + report['rounds']}": f"{result['last_loss']:.4f}",
+            "loss, epoch 1": f"{result['first_loss']:.4f}",
+            f"epoch {1 + report['rounds']}": f"{result['last_loss']:.4f}",
         }
-        for model, ways in report["results"].items()
-        for way, result in ways.items()
+        for model, results in report["results"].items()
+        for peer, result in results.items()
     ]
-    alignment = ["left", "left"] + ["right"] * (len(rows[0]) - 2)
-    lines += ["", tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True, colalign=alignment), ""]
-    for target in report["targets"]:
-        peer = {"article": "the article's way", "pytorch": "the PyTorch loop"}[target["peer"]]
-        lines.append(
-            f"* {target['model']}: {target['quantity']} {target['measured']:.2f} times that of {peer} "
-            f"(target: {target['bound']} {target['ratio']}): {'met' if target['met'] else 'missed'}"
-        )
-    return "\n".join(lines)
+    table = tabulate(rows, "keys", "pipe", disable_numparse=True, colalign=["left"] * 2 + ["right"] * 6)
+    return "\n".join([*(f"* {fact}" for fact in facts), "", table, "", *(f"* {line}" for line in report["targets"])])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""What both articles say of the two APIs, tried on the installed Keras; and what has changed since they were written."""
+"""What both articles say about the two APIs, and what has changed since: all put to the test on the installed Keras."""
 
 import contextlib
 import io
@@ -7,86 +7,110 @@ import re
 import tempfile
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import keras
 import numpy as np
 import pandas as pd
 from keras import layers
-from keras.ops import convert_to_numpy as _numbers
 
 from keras_model_wars import models
+from keras_model_wars.apis import to_functional, which_api
 from keras_model_wars.plotting import plot_model
-from keras_model_wars.verdict import which_api
 
 
 def claims() -> pd.DataFrame:
-    """Try every statement of both articles about what an API can or can't do.
+    """Put every statement of both articles about what an API can or can't do to the test.
 
-    Returns a row a statement: ``article`` (first or second), ``statement``, ``the article`` (what it says: possible or
-    impossible), ``Keras`` (what the installed one does: builds or refuses), ``evidence`` (what was built and measured, or
-    Keras's own error) and ``verdict`` (true or wrong). Takes some seconds, because all of it is built, and some trained.
+    Returns one row per statement: ``article`` (first or second), ``statement``, ``the article`` (possible or
+    impossible), ``Keras`` (builds or refuses), ``evidence`` (what was measured, or Keras's own error) and ``holds``
+    (yes or no). Sets Python's, NumPy's and Keras's random seeds for the whole process, to give the same numbers again.
 
-    >>> claims().query("verdict == 'wrong'")
+    >>> claims().query("holds == 'no'")
 
-    The statements are those of "Sequential API vs Functional API model in Keras" and "Keras Model Wars: Functional vs
-    Sequential".
+    Follows both articles.
     """
     rows = []
     for article, statement, possible, attempt in _CLAIMS:
-        evidence, works = _tried(attempt)
-        rows.append(
-            {
-                "article": article,
-                "statement": statement,
-                "the article": "possible" if possible else "impossible",
-                "Keras": "builds" if works else "refuses",
-                "evidence": evidence,
-                "verdict": "true" if works == possible else "wrong",
-            }
-        )
-    return pd.DataFrame(rows)
+        found, evidence = tried(attempt)
+        says, does = "possible" if possible else "impossible", "refuses" if found is None else "builds"
+        holds = "yes" if (says, does) in (("possible", "builds"), ("impossible", "refuses")) else "no"
+        rows.append((article, statement, says, does, evidence, holds))
+    return pd.DataFrame(rows, columns=["article", "statement", "the article", "Keras", "evidence", "holds"])
 
 
 def changes() -> pd.DataFrame:
-    """Try the articles' lines that Keras treats otherwise today, and today's form of each.
+    """Try the articles' lines that today's Keras treats differently, and today's form of each.
 
-    Returns a row a line: ``in the articles``, ``today`` (what the installed Keras makes of it), ``today's form`` and
-    ``tried`` (what that form gave).
+    Returns one row per line: ``in the articles``, ``today`` (what the installed Keras does with it), ``today's form``
+    and ``tried`` (what that form gave). Sets Python's, NumPy's and Keras's random seeds for the whole process.
 
     >>> changes()["today's form"]
+
+    Follows both articles.
     """
-    return pd.DataFrame(
-        {
-            "in the articles": line,
-            "today": _tried(then)[0],
-            "today's form": form,
-            "tried": _tried(now)[0],
-        }
-        for line, then, form, now in _CHANGES
-    )
+    rows = [(line, tried(then)[1], form, tried(now)[1]) for line, then, form, now in _CHANGES]
+    return pd.DataFrame(rows, columns=["in the articles", "today", "today's form", "tried"])
 
 
-def _tried(attempt: Callable[[], str]) -> tuple[str, bool]:
-    keras.utils.set_random_seed(0)
+def tried(attempt: Callable[[], Any]) -> tuple[Any, str]:
+    """Return what an attempt returned, None if Keras refused, and the evidence: that, and Keras's error or warnings."""
+    keras.utils.set_random_seed(0)  # what is trained or measured would differ from run to run
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            evidence, works = attempt(), True
-        except (ValueError, TypeError, ImportError) as error:
-            # Keras's own words, less the addresses and counters of what it received.
-            text = re.split(r"\bReceived: \[|Inputs received:", str(error))[0]
-            evidence, works = f"{type(error).__name__}: {text}", False
-    warned = [f"{w.category.__name__}: {w.message}" for w in caught if issubclass(w.category, UserWarning)]
-    return " ".join(" ".join([evidence, *warned]).split()), works
+            found = attempt()
+            words = [str(found)]
+        except (AttributeError, ImportError, TypeError, ValueError) as error:
+            # Without Keras's preface and without what was received, whose counters differ from run to run.
+            noise = r"(?s)Exception encountered when calling \S+|\x1b\[\d+m|(Received: \[|Inputs received).*"
+            text = re.sub(noise, "", str(error))
+            found, words = None, [f"{type(error).__name__}: {text}"]
+    words += [f"{w.category.__name__}: {w.message}" for w in caught if issubclass(w.category, UserWarning)]
+    return found, " ".join("; ".join(words).split())
 
 
-def _inputs(size: int = 4, name: str = "input") -> keras.KerasTensor:
-    return keras.Input((size,), name=name)
+def two_outputs(metrics: list | None = None, names: tuple = ("output_a", "output_b"), **fit: Any) -> str:
+    """Train a tiny model with two inputs and two outputs, and tell what its history records."""
+    inputs, zeros = [tiny_input(), tiny_input("second_input")], np.zeros((10, 4))
+    model = keras.Model(inputs, [dense(name)(x) for name, x in zip(names, inputs)])
+    model.compile("sgd", "mse", metrics=metrics, run_eagerly=True)  # tracing would take longer than the training
+    return f"gives {', '.join(model.fit([zeros, zeros], [zeros, zeros], verbose=0, **fit).history)}"
 
 
-def _dense(name: str = "dense") -> layers.Dense:
+def sharing() -> keras.Sequential:
+    """Build a tiny Sequential model that uses one layer twice."""
+    shared = dense()
+    return keras.Sequential([tiny_input(), shared, shared])
+
+
+def difference(model: keras.Model, other: keras.Model, shape: tuple[int, ...] = (4, 4)) -> float:
+    """Return the largest difference between two models' predictions."""
+    x = np.random.default_rng(0).random(shape, dtype="float32")
+    return float(keras.ops.max(keras.ops.abs(model(x) - other(x))))
+
+
+def change_in_file(model: keras.Model, **custom_objects: type) -> float:
+    """Return the largest difference between a model's predictions and those of what its file gives back."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/model.keras")
+        return difference(model, keras.saving.load_model(f"{folder}/model.keras", custom_objects))
+
+
+def after_saving(model: keras.Model) -> str:
+    """Tell what a file does to a tiny model that uses one layer twice."""
+    weights, change = len(model.weights), change_in_file(model)
+    return f"builds, {weights} weights for two uses; restored from a file, its predictions differ by {change:.2g}"
+
+
+def tiny_input(name: str = "input") -> keras.KerasTensor:
+    """Return the input of a tiny model."""
+    return keras.Input((4,), name=name)
+
+
+def dense(name: str | None = "dense") -> layers.Dense:
+    """Return a layer of a tiny model, which keeps the shape of its input."""
     return layers.Dense(4, activation="tanh", name=name)
 
 
@@ -94,186 +118,104 @@ def _built(model: keras.Model) -> str:
     return f"builds: {which_api(model)}"
 
 
-def _learn(model: keras.Model) -> np.ndarray:
-    """Train a small model for an epoch, and return what it was trained on."""
-    x = np.random.default_rng(0).random((64, *model.inputs[0].shape[1:]), dtype="float32")
-    y = [np.zeros((64, *output.shape[1:]), dtype="float32") for output in model.outputs]
-    model.compile("sgd", "mse", run_eagerly=True)  # nothing is traced for two steps
-    model.fit(x, y if len(y) > 1 else y[0], verbose=0)
-    return x
+def _stack(*parts: Any) -> str:
+    return _built(keras.Sequential(list(parts), name="sequential"))
 
 
-def _moved(first: keras.Model, second: keras.Model, x: np.ndarray) -> float:
-    """Return how far the predictions of two models lie apart."""
-    return float(np.abs(_numbers(first(x)) - _numbers(second(x))).max())
-
-
-def _shared_and_saved(model: keras.Model) -> str:
-    x = _learn(model)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        moved = _moved(model, keras.saving.load_model(path), x)
-    return f"builds and trains, {len(model.weights)} weights for two uses; back from a file, its predictions differ by {moved:.2g}"
-
-
-def _sequential_shares_along_the_chain() -> str:
-    shared = _dense()
-    return _shared_and_saved(keras.Sequential([_inputs(), shared, shared]))
-
-
-def _functional_shares() -> str:
-    inputs, shared = _inputs(), _dense()
-    return _shared_and_saved(keras.Model(inputs, shared(shared(inputs))))
-
-
-def _sequential_shares_between_inputs() -> str:
-    shared = _dense()
-    return _built(keras.Sequential([_inputs(name="left"), shared, _inputs(name="right"), shared], name="sequential"))
-
-
-def _sequential_returns_two_outputs() -> str:
-    model = keras.Sequential([keras.Input((5, 4)), layers.LSTM(2, return_state=True)])
-    _learn(model)
-    return f"a last layer that returns several tensors builds and trains: an LSTM with its states, {len(model.outputs)} outputs"
-
-
-def _functional_returns_two_tensors_midway() -> str:
+def _lstm_states_joined() -> str:
     inputs = keras.Input((5, 4), name="input")
-    sequence, state, _ = layers.LSTM(2, return_state=True, name="lstm")(inputs)
-    return _built(keras.Model(inputs, _dense()(layers.Concatenate(name="concatenate")([sequence, state]))))
+    _, *states = layers.LSTM(2, return_state=True, name="lstm")(inputs)
+    return _built(keras.Model(inputs, layers.Concatenate(name="concatenate")(states)))
 
 
-def _bypass_carries() -> str:
-    model = models.build_wide_deep(hidden_units=(8, 8))
-    for layer in ("hidden_1", "hidden_2", "hidden_3"):
-        model.get_layer(layer).set_weights([np.zeros_like(weights) for weights in model.get_layer(layer).get_weights()])
-    black, white = _numbers(model(np.stack([np.zeros((28, 28)), np.ones((28, 28))])))
-    moved = np.abs(black - white).max()
-    if not moved:
+def _bypass() -> str:
+    model = models.build_wide_deep((8, 8))
+    for name in ("hidden_1", "hidden_2", "hidden_3"):
+        model.get_layer(name).set_weights([0 * weights for weights in model.get_layer(name).get_weights()])
+    black, white = model.predict(np.stack([np.zeros((28, 28)), np.ones((28, 28))]), verbose=0)
+    if np.array_equal(black, white):
         raise ValueError("with the deep path's weights at zero, the image makes no difference")
-    return f"builds; with the deep path's weights at zero, a black and a white image differ by {moved:.2f}"
-
-
-def _layers_added_in_order() -> str:
-    model = models.build_added_sequential(hidden_units=(8, 8))
-    x = np.random.default_rng(0).random((4, 784), dtype="float32")
-    step = x
-    for layer in model.layers:
-        step = layer(step)
-    moved = np.abs(_numbers(step) - _numbers(model(x))).max()
-    return f"builds; its layers called one after the other differ from its own output by {moved:.2g}"
-
-
-def _functional_says_the_same() -> str:
-    model, twin = models.build_sequential(hidden_units=(8, 8)), models.build_functional_twin(hidden_units=(8, 8))
-    twin.set_weights(model.get_weights())
-    x = np.random.default_rng(0).random((4, 28, 28), dtype="float32")
-    return f"builds; with equal weights, predictions differ by {_moved(model, twin, x):.2g}"
-
-
-def _layer_of_another_model() -> str:
-    shared = _dense()
-    first, second = keras.Sequential([_inputs(), shared]), keras.Sequential([_inputs(), _dense("before"), shared])
-    before = shared.get_weights()[0].copy()
-    _learn(second)
     return (
-        f"builds; training one moves the other's weights by up to {np.abs(first.get_weights()[0] - before).max():.1g}"
+        f"builds; with the deep path's weights at zero, black and white images differ by {abs(black - white).max():.2f}"
     )
 
 
-def _first_layer(layer: keras.Layer | keras.KerasTensor) -> str:
-    return f"builds, input shape {keras.Sequential([layer, layers.Dense(10)]).input_shape}."
+def _twin() -> str:
+    model, twin = models.build_sequential((8, 8)), models.build_functional_twin((8, 8))
+    twin.set_weights(model.get_weights())
+    return f"builds; with equal weights, predictions differ by {difference(model, twin, (4, 28, 28)):.2g}"
 
 
-# The article, its statement, whether it says that this is possible, and the attempt: it raises where Keras refuses.
-_CLAIMS = (
-    ("first", "a Sequential model is made layer by layer", True, _layers_added_in_order),
-    ("first", "a Sequential model shares a layer, used twice along its chain", False, _sequential_shares_along_the_chain),
-    ("first", "a Sequential model shares a layer between two inputs", False, _sequential_shares_between_inputs),
-    ("first", "a Sequential model has branches", False,
-     lambda: _built(keras.Sequential([_inputs(), [_dense("short"), _dense("deep")]]))),
-    ("first", "a Sequential model joins branches", False,
-     lambda: _built(keras.Sequential([_inputs(), layers.Concatenate(name="concatenate")]))),
-    ("first", "a Sequential model has several inputs", False,
-     lambda: _built(keras.Sequential([_inputs(), _inputs(3, "second_input"), _dense()], name="sequential"))),
-    ("first", "a Sequential model has several outputs", False, _sequential_returns_two_outputs),
-    ("first", "a Sequential model passes two tensors on midway", False,
-     lambda: _built(keras.Sequential([keras.Input((5, 4)), layers.LSTM(2, return_state=True), _dense()]))),
-    ("first", "a Functional model passes two tensors on midway", True, _functional_returns_two_tensors_midway),
-    ("first", "a Functional model shares a layer, used twice", True, _functional_shares),
-    ("first", "a Functional model has branches that join", True, lambda: _built(models.build_wide_deep((8, 8)))),
-    ("first", "a Functional model leads its input past the deep path", True, _bypass_carries),
-    ("first", "a Functional model has several inputs and outputs", True,
-     lambda: _built(models.build_two_input_two_output((8, 8), 8))),
-    ("second", "a Sequential model's first layer takes `input_dim`", True,
-     lambda: _first_layer(layers.Dense(32, input_dim=784))),
-    ("second", "a Sequential model has its input elsewhere than first", False,
-     lambda: _built(keras.Sequential([_inputs(), _dense(), _inputs(4, "late_input")], name="sequential"))),
-    ("second", "a Sequential model uses a layer of another model", False, _layer_of_another_model),
-    ("second", "a Functional model says what a Sequential one says", True, _functional_says_the_same),
-    ("second", "a Functional model's inputs share the same layers", True,
-     lambda: _built(models.build_shared_layers((8, 8)))),
-)  # fmt: skip
-
-
-def _two_outputs(metrics: list, names: tuple[str | None, str | None] = ("output_a", "output_b")) -> str:
-    inputs, zeros = _inputs(), np.zeros((4, 2))
-    model = keras.Model(inputs, [layers.Dense(2, name=name)(inputs) for name in names])
-    model.compile("sgd", "mse", metrics=metrics, run_eagerly=True)
-    return "gives " + ", ".join(model.fit(np.zeros((4, 4)), [zeros, zeros], verbose=0).history)
-
-
-def _unnamed_outputs() -> str:
-    # Keras counts on through a session, so the numbers are another program's already.
-    return re.sub(r"dense(_\d+)?_", "dense_N_", _two_outputs([["accuracy"], ["accuracy"]], (None, None)))
+def _layer_of_another_model() -> str:
+    shared = dense("shared")
+    first, second = (keras.Sequential([tiny_input(), *parts]) for parts in ([shared], [dense(), shared]))
+    before = first.get_weights()[0]
+    second.set_weights([weights + 1 for weights in second.get_weights()])
+    return f"builds; adding 1 to one model's weights adds {(first.get_weights()[0] - before).mean():.2g} to the other's"
 
 
 def _progress() -> str:
-    model = keras.Sequential([_inputs(), _dense()])
+    model = keras.Sequential([tiny_input(), dense()])
     model.compile("sgd", "mse", run_eagerly=True)
-    screen = io.StringIO()
-    with contextlib.redirect_stdout(screen):
+    with contextlib.redirect_stdout(io.StringIO()) as screen:
         model.fit(np.zeros((64, 4)), np.zeros((64, 4)))
     return f"64 digits in batches of 32 are counted {re.findall('[0-9]+/[0-9]+', screen.getvalue())[-1]}"
 
 
-def _plot_model_without_graphviz() -> str:
-    screen = io.StringIO()
+def _draw_without_graphviz(draw: Callable[[keras.Model, str], Any]) -> str:
     with mock.patch.dict(os.environ, {"PATH": ""}), tempfile.TemporaryDirectory() as folder:
-        with contextlib.redirect_stdout(screen):
-            keras.utils.plot_model(models.build_sequential(), str(Path(folder) / "model.png"))
-        if not any(Path(folder).iterdir()):  # in a notebook it only prints what it raises elsewhere
+        with contextlib.redirect_stdout(io.StringIO()) as screen:
+            draw(models.build_sequential((8, 8)), f"{folder}/model.svg")
+        if not os.listdir(folder):  # in a notebook, Keras only prints what it raises elsewhere
             raise ImportError(screen.getvalue())
-    return "draws"
+        return f"draws {', '.join(os.listdir(folder))}"
 
 
-def _own_plot_model() -> str:
-    with mock.patch.dict(os.environ, {"PATH": ""}), tempfile.TemporaryDirectory() as folder:
-        plot_model(models.build_sequential(), Path(folder) / "model.svg")
-        return f"draws {', '.join(path.name for path in Path(folder).iterdir())}"
+# The article, its statement, whether it says that this is possible, and the attempt, which raises if Keras refuses.
+_CLAIMS = (
+    ("first", "a Sequential model is made layer by layer", True, lambda: _built(models.build_added_sequential((8, 8)))),
+    ("first", "a Sequential model shares a layer, used twice along its chain", False, lambda: after_saving(sharing())),
+    ("first", "a Sequential model shares a layer between two inputs", False,
+     lambda: _stack(tiny_input("left"), shared := dense(), tiny_input("right"), shared)),
+    ("first", "a Sequential model has branches", False, lambda: _stack(tiny_input(), [dense("short"), dense("deep")])),
+    ("first", "a Sequential model joins branches", False, lambda: _stack(tiny_input(), layers.Concatenate())),
+    ("first", "a Sequential model has several inputs", False, lambda: _stack(tiny_input(), tiny_input("more"), dense())),
+    ("first", "a Sequential model has several outputs", False,
+     lambda: _stack(keras.Input((5, 4)), layers.LSTM(2, return_state=True)) + ", the last layer returns 3 tensors"),
+    ("first", "a Sequential model passes two tensors on midway", False,
+     lambda: _stack(keras.Input((5, 4)), layers.LSTM(2, return_state=True), dense())),
+    ("first", "a Functional model passes two tensors on midway", True, _lstm_states_joined),
+    ("first", "a Functional model shares a layer, used twice", True, lambda: after_saving(to_functional(sharing()))),
+    ("first", "a Functional model has branches that join", True, lambda: _built(models.build_wide_deep((8, 8)))),
+    ("first", "a Functional model leads its input past the deep path", True, _bypass),
+    ("first", "a Functional model has several inputs and outputs", True,
+     lambda: _built(models.build_two_input_two_output((8, 8), 8))),
+    ("second", "a Sequential model's first layer takes `input_dim`", True,
+     lambda: _stack(layers.Dense(4, input_dim=4))),
+    ("second", "a Sequential model has its input elsewhere than first", False,
+     lambda: _stack(tiny_input(), dense(), tiny_input("late_input"))),
+    ("second", "a Sequential model uses a layer of another model", False, _layer_of_another_model),
+    ("second", "a Functional model says what a Sequential one says", True, _twin),
+    ("second", "a Functional model's inputs share the same layers", True,
+     lambda: _built(models.build_shared_layers((8, 8)))),
+)  # fmt: skip
 
-
-def _validation_split() -> str:
-    inputs, zeros = [_inputs(name="input_a"), _inputs(name="input_b")], np.zeros((10, 4))
-    model = keras.Model(inputs, [_dense("output_a")(inputs[0]), _dense("output_b")(inputs[1])])
-    model.compile("sgd", "mse", run_eagerly=True)
-    history = model.fit([zeros, zeros], [zeros, zeros], validation_split=0.2, verbose=0).history
-    return f"gives {', '.join(name for name in history if name.startswith('val_'))}"
-
-
-# A line of the articles and what Keras makes of it, then today's form and what it makes of that.
+# A line of the articles and what Keras does with it, then today's form and what that gives.
 _CHANGES = (
-    ("`Dense(32, input_dim=784)`", lambda: _first_layer(layers.Dense(32, input_dim=784)),
-     "`keras.Input((784,))` first", lambda: _first_layer(keras.Input((784,)))),
-    ("`Flatten(input_shape=[28, 28])`", lambda: _first_layer(layers.Flatten(input_shape=[28, 28])),
-     "`keras.Input((28, 28))` first", lambda: _first_layer(keras.Input((28, 28)))),
-    ("`metrics=['accuracy']` for two outputs", lambda: _two_outputs(["accuracy"]),
-     "`metrics=[['accuracy'], ['accuracy']]`", lambda: _two_outputs([["accuracy"], ["accuracy"]])),
-    ("metrics named `dense_14_accuracy`", _unnamed_outputs,
-     "a name for each output: `Dense(10, name='output_a')`", lambda: _two_outputs([["accuracy"], ["accuracy"]])),
+    ("`Dense(32, input_dim=784)`", lambda: _stack(layers.Dense(32, input_dim=784)),
+     "`keras.Input((784,))` first", lambda: _stack(keras.Input((784,)), layers.Dense(32))),
+    ("`Flatten(input_shape=[28, 28])`", lambda: _stack(layers.Flatten(input_shape=[28, 28])),
+     "`keras.Input((28, 28))` first", lambda: _stack(keras.Input((28, 28)), layers.Flatten())),
+    ("`metrics=['accuracy']` for two outputs", lambda: two_outputs(["accuracy"]),
+     "`metrics=[['accuracy'], ['accuracy']]`", lambda: two_outputs([["accuracy"]] * 2)),
+    # Keras numbers layers through the whole process: N stands for a number that differs from run to run.
+    ("metrics named `dense_14_accuracy`",
+     lambda: re.sub(r"dense(_\d+)?_", "dense_N_", two_outputs([["accuracy"]] * 2, (None, None))),
+     "a name for each output: `Dense(10, name='output_a')`", lambda: two_outputs([["accuracy"]] * 2)),
     ("`Train on 55000 samples`, `55000/55000`, `106us/sample`", _progress,
      "the bar counts batches: 55,000 digits are 1,719 of them", _progress),
-    ("`plot_model` without Graphviz", _plot_model_without_graphviz, "`keras_model_wars.plot_model`", _own_plot_model),
-    ("`fit([X_A, X_B], [y_A, y_B], validation_split=0.2)`", _validation_split, "the same", _validation_split),
+    ("`plot_model` without Graphviz", lambda: _draw_without_graphviz(keras.utils.plot_model),
+     "`keras_model_wars.plot_model`", lambda: _draw_without_graphviz(plot_model)),
+    ("`fit([X_A, X_B], [y_A, y_B], validation_split=0.2)`", lambda: two_outputs(validation_split=0.2),
+     "the same", lambda: two_outputs(validation_split=0.2)),
 )  # fmt: skip

@@ -1,10 +1,13 @@
-"""One frozen dataclass a model: which builder, which preparation of the data and which settings belong together."""
+"""The experiments: one frozen dataclass per model with everything that its training needs."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_model_wars import data
+from keras_model_wars import splits
+from keras_model_wars.checks import InputError
+from keras_model_wars.mnist import Mnist
 
 if TYPE_CHECKING:
     import keras
@@ -12,79 +15,88 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A model of the articles, and how it is trained.
+    """A model of the articles and how it is trained.
 
-    ``builder`` is the name of a function in ``models``, not the function: a list of the experiments shall not wait for
-    TensorFlow. ``prepare`` turns MNIST into the digits to train, validate and test on. ``intra_op_threads`` is how many
-    threads TensorFlow should share one operation among, None for one a core.
+    ``builder`` is the name of a function in ``models``, so that listing the experiments need not import TensorFlow;
+    ``prepare`` turns MNIST into digits for training, validation and testing. ``intra_op_threads`` is the number of
+    threads for a single operation, None for one thread per core.
     """
 
     name: str
     title: str
     builder: str
-    prepare: Callable[[data.Mnist], data.Splits]
+    prepare: Callable[[Mnist], splits.Splits]
     epochs: int
-    loss: str = "sparse_categorical_crossentropy"
+    batch_size: int = 32
+    learning_rate: float = 0.01
     momentum: float = 0.0
-    # The operations of a small model take less time than handing half of one to another thread; see benchmarks/README.md.
+    loss: str = "sparse_categorical_crossentropy"
+    # In a small model, handing half of an operation to another thread takes longer than the operation itself.
     intra_op_threads: int | None = 1
 
     def build(self, **keywords: Any) -> "keras.Model":
-        """Build the model, uncompiled; the keywords are the builder's own."""
+        """Build the uncompiled model; the keywords are the builder's."""
+        import keras
+
         from keras_model_wars import models
 
-        return getattr(models, self.builder)(**keywords)
+        builder = getattr(models, self.builder)
+        model = builder(**keywords)
+        if not isinstance(model, keras.Model):
+            where = f"{inspect.getsourcefile(builder)}, line {inspect.getsourcelines(builder)[1]}"
+            raise RuntimeError(f"{self.builder} ({where}) should return a Keras model. Received: {model!r}.")
+        return model
 
 
-EXPERIMENTS = {
-    experiment.name: experiment
-    for experiment in (
-        Experiment("sequential", "Sequential: a plain stack of layers", "build_sequential", data.prepare_digits, 20),
-        Experiment(
-            "wide_deep",
-            "Functional: wide and deep, with a bypass",
-            "build_wide_deep",
-            data.prepare_digits,
-            10,
-            intra_op_threads=None,
-        ),
-        Experiment(
-            "two_input_two_output",
-            "Functional: two inputs and two outputs",
-            "build_two_input_two_output",
-            data.prepare_two_inputs,
-            10,
-            intra_op_threads=None,
-        ),
-        Experiment(
-            "added_sequential",
-            "Sequential: layers added one by one, on flat vectors",
-            "build_added_sequential",
-            data.prepare_flat,
-            20,
-        ),
-        Experiment(
-            "functional_twin",
-            "Functional: the Sequential model's twin",
-            "build_functional_twin",
-            data.prepare_digits,
-            20,
-        ),
-        Experiment(
-            "shared_layers",
-            "Functional: do two images show the same digit? One shared stack of layers",
-            "build_shared_layers",
-            data.prepare_pairs,
-            5,
-            loss="binary_crossentropy",
-            momentum=0.9,  # plain SGD needs about twenty epochs for the same accuracy
-        ),
-    )
-}
+_ALL = (
+    Experiment(
+        "sequential", "Sequential: a plain stack of layers", "build_sequential", splits.prepare_digits, epochs=20
+    ),
+    Experiment(
+        "wide_deep",
+        "Functional: wide and deep, with a bypass",
+        "build_wide_deep",
+        splits.prepare_digits,
+        epochs=10,
+        intra_op_threads=None,
+    ),
+    Experiment(
+        "two_input_two_output",
+        "Functional: two inputs and two outputs",
+        "build_two_input_two_output",
+        splits.prepare_two_inputs,
+        epochs=10,
+        intra_op_threads=None,
+    ),
+    Experiment(
+        "added_sequential",
+        "Sequential: layers added one by one, on flat vectors",
+        "build_added_sequential",
+        splits.prepare_flat,
+        epochs=20,
+    ),
+    Experiment(
+        "functional_twin",
+        "Functional: the Sequential model's twin",
+        "build_functional_twin",
+        splits.prepare_digits,
+        epochs=20,
+    ),
+    Experiment(
+        "shared_layers",
+        "Functional: do two images show the same digit? One shared stack of layers",
+        "build_shared_layers",
+        splits.prepare_pairs,
+        epochs=5,
+        momentum=0.9,  # plain SGD needs about twenty epochs for the same accuracy
+        loss="binary_crossentropy",
+    ),
+)
+EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 
 
 def find_experiment(name: str) -> Experiment:
-    """Return the experiment of that name, or raise a ValueError that lists the known names."""
+    """Return the experiment of that name, or raise an InputError that lists the known names."""
     if not isinstance(name, str) or name not in EXPERIMENTS:
-        raise ValueError(f"`model` should be one of {', '.join(EXPERIMENTS)}. Received: {name!r}.")
+        raise InputError(f"`model` should be one of {', '.join(EXPERIMENTS)}. Received: {name!r}.")
     return EXPERIMENTS[name]

@@ -1,17 +1,17 @@
-"""One builder a model; each reads from top to bottom like its diagram and returns an uncompiled Keras model."""
+"""Build the models: one builder per model, which reads from top to bottom like its diagram and compiles nothing."""
 
 import keras
 from keras import layers
 
-from keras_model_wars.arguments import whole_number
+from keras_model_wars.checks import InputError, whole_number
 
 
 def build_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.Sequential:
     """Build the first article's Sequential model: a plain stack of layers.
 
-    Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities, one a digit.
-    ``hidden_units`` are the widths of the two hidden layers; another number of layers, or a width that
-    is no whole number above zero, raises a ValueError. 235,146 parameters as it comes.
+    Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities, one per digit. ``hidden_units``
+    are the widths of the two hidden layers; raises an InputError for anything but two whole numbers above zero. Has
+    235,146 parameters with the default widths.
 
     >>> build_sequential().output_shape
     (None, 10)
@@ -34,16 +34,16 @@ def build_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.Sequen
 def build_wide_deep(hidden_units: tuple[int, int] = (2**14, 512)) -> keras.Model:
     """Build the first article's wide and deep model: a deep path, and a bypass around it.
 
-    Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities. The image goes
-    through three hidden layers and, unchanged, past them; both meet in the layer ``bypass``.
-    ``hidden_units`` are the widths of the first two hidden layers (a ValueError for anything but
-    two whole numbers above zero); the third is always 784, to be reshaped to an image. 21,668,442 parameters as it comes.
+    Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities. The image goes through three
+    hidden layers and, unchanged, past them; both meet in the layer ``bypass``. ``hidden_units`` are the widths of the
+    first two hidden layers, as for ``build_sequential``; the third is always 784, to be reshaped into an image. Has
+    21,668,442 parameters with the default widths.
 
     >>> build_wide_deep(hidden_units=(64, 32)).get_layer("bypass").output.shape
     (None, 28, 56)
 
-    Follows "Sequential API vs Functional API model in Keras", the second model; the idea is that of Cheng
-    et al., "Wide & Deep Learning for Recommender Systems" (2016).
+    Follows "Sequential API vs Functional API model in Keras", the second model; the idea is from Cheng et al., "Wide &
+    Deep Learning for Recommender Systems" (2016).
     """
     first, second = _two_widths(hidden_units)
     inputs = keras.Input((28, 28), name="image")
@@ -61,20 +61,18 @@ def build_wide_deep(hidden_units: tuple[int, int] = (2**14, 512)) -> keras.Model
 def build_two_input_two_output(hidden_units: tuple[int, int] = (2**14, 512), branch_units: int = 512) -> keras.Model:
     """Build the first article's model with two inputs and two outputs that share one deep path.
 
-    Takes two images of shape (28, 28), float32 in [0, 1], named ``input_a`` and ``input_b``, and returns two
-    times ten probabilities, named ``output_a`` and ``output_b``. The deep path starts at ``input_a`` alone; what
-    it finds is put beside ``input_a`` for the first output, and beside ``input_b`` for the second.
-    ``hidden_units`` are the widths of the first two hidden layers (the third is always 784), ``branch_units``
-    that of the second output's own hidden layer; a ValueError for anything but whole numbers above zero.
-    22,476,900 parameters as it comes.
+    Takes two images of shape (28, 28), float32 in [0, 1], named ``input_a`` and ``input_b``, and returns ten
+    probabilities for each, named ``output_a`` and ``output_b``. The deep path starts at ``input_a`` only; its result is
+    joined with ``input_a`` for the first output and with ``input_b`` for the second. ``hidden_units`` as for
+    ``build_wide_deep``; ``branch_units`` is the width of the second output's own hidden layer, a whole number above
+    zero. Has 22,476,900 parameters with the default widths.
 
     >>> build_two_input_two_output(hidden_units=(64, 32), branch_units=16).output_names
     ['output_a', 'output_b']
 
     Follows "Sequential API vs Functional API model in Keras", the third model.
     """
-    first, second = _two_widths(hidden_units)
-    branch = whole_number("branch_units", branch_units, highest=2**16)
+    first, second, branch = *_two_widths(hidden_units), whole_number("branch_units", branch_units)
     input_a = keras.Input((28, 28), name="input_a")
     input_b = keras.Input((28, 28), name="input_b")
     x = layers.Flatten(name="flatten")(input_a)
@@ -98,7 +96,7 @@ def build_added_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.
     """Build the second article's Sequential model: layers added one by one, activations as layers of their own.
 
     Takes flat vectors of 784 pixels, float32 in [0, 1], and returns ten probabilities. ``hidden_units`` as for
-    ``build_sequential``, whose network this is in another spelling. 235,146 parameters as it comes.
+    ``build_sequential``: this is the same network, written differently. Has 235,146 parameters with the default widths.
 
     >>> build_added_sequential().input_shape
     (None, 784)
@@ -118,14 +116,14 @@ def build_added_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.
 
 
 def build_functional_twin(hidden_units: tuple[int, int] = (256, 128)) -> keras.Model:
-    """Build the network of ``build_sequential`` through the Functional API: one model, two ways to write it.
+    """Build the network of ``build_sequential`` with the Functional API: one model, two ways to write it.
 
-    Takes and returns what ``build_sequential`` does; with its weights, its predictions to the bit.
+    Takes and returns what ``build_sequential`` does. With the same weights, its predictions are bit-identical.
 
     >>> twin, model = build_functional_twin(), build_sequential()
     >>> twin.set_weights(model.get_weights())
 
-    Follows "Keras Model Wars: Functional vs Sequential": what a Sequential model can say, a Functional one can too.
+    Follows "Keras Model Wars: Functional vs Sequential": whatever a Sequential model can express, a Functional one can.
     """
     first, second = _two_widths(hidden_units)
     inputs = keras.Input((28, 28), name="image")
@@ -137,16 +135,17 @@ def build_functional_twin(hidden_units: tuple[int, int] = (256, 128)) -> keras.M
 
 
 def build_shared_layers(hidden_units: tuple[int, int] = (256, 128)) -> keras.Model:
-    """Build a model that says whether two images show the same digit: two inputs, one shared stack of layers.
+    """Build a model that tells whether two images show the same digit: two inputs, one shared stack of layers.
 
     Takes two images of shape (28, 28), float32 in [0, 1], named ``left`` and ``right``, and returns one number, the
-    probability that both show the same digit. Both images go through the very same layers, so what is learned from one
-    side serves the other. ``hidden_units`` are the widths of the shared layers. 233,985 parameters as it comes.
+    probability that both show the same digit. Both images go through the same layers, so whatever is learned from one
+    side serves the other. ``hidden_units`` are the widths of the shared layers, as for ``build_sequential``. Has
+    233,985 parameters with the default widths.
 
     >>> build_shared_layers().input_shape
     [(None, 28, 28), (None, 28, 28)]
 
-    Follows "Keras Model Wars: Functional vs Sequential", its inputs "that share the same layers"; the idea is that of
+    Follows "Keras Model Wars: Functional vs Sequential", its inputs "that share the same layers"; the idea is from
     Bromley et al., "Signature Verification using a Siamese Time Delay Neural Network" (1993).
     """
     first, second = _two_widths(hidden_units)
@@ -163,17 +162,10 @@ def build_shared_layers(hidden_units: tuple[int, int] = (256, 128)) -> keras.Mod
     return keras.Model([left, right], outputs, name="shared_layers")
 
 
-def _two_widths(hidden_units: tuple[int, int]) -> tuple[int, int]:
+def _two_widths(hidden_units: tuple[int, int]) -> tuple[int, ...]:
     if not isinstance(hidden_units, (tuple, list)) or len(hidden_units) != 2:
-        raise ValueError(
-            "`hidden_units` should be two whole numbers above zero, the widths of the first two hidden layers, "
-            f"for example (256, 128). Received: hidden_units={hidden_units!r}. To add a layer, add a line to the builder."
+        raise InputError(
+            "`hidden_units` should be two whole numbers above zero, such as (256, 128). "
+            f"Received: hidden_units={hidden_units!r}. To add a layer, add a line to the builder."
         )
-    first, second = (whole_number("hidden_units", units, highest=2**16) for units in hidden_units)
-    # TensorFlow does not refuse what no laptop can hold: it aborts, or the system does.
-    if first * second > 2**28:
-        raise ValueError(
-            f"`hidden_units` should be two widths whose product is at most {2**28:,}, a gigabyte of weights. "
-            f"Received: hidden_units={hidden_units!r}."
-        )
-    return first, second
+    return tuple(whole_number("hidden_units", units, highest=2**16) for units in hidden_units)

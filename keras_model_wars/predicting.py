@@ -1,47 +1,178 @@
-"""What a trained model says of pictures: the probabilities of the digits, as a table and as bars."""
+"""Recognize digits: load a trained model, prepare pictures as MNIST's were, predict, and plot the predictions."""
 
 import os
+import textwrap
+import warnings
+import zipfile
 from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageOps
+from scipy import ndimage
 
-from keras_model_wars.data import scale_pixels
-from keras_model_wars.files import check_picture_path, replacing
-from keras_model_wars.plotting import LAYER_COLOURS
-from keras_model_wars.preparing import Picture, prepare_image
+from keras_model_wars.checks import InputError, check_picture_path, file_path, import_keras
+from keras_model_wars.experiments import EXPERIMENTS
+from keras_model_wars.splits import scale_pixels
+
+if TYPE_CHECKING:
+    import keras
+
+Picture = str | os.PathLike | Image.Image | np.ndarray
 
 
-def predict_digits(model: keras.Model, images: Picture | Iterable[Picture]) -> pd.DataFrame:
-    """Tell which digits a trained model sees in pictures: a row an image, a column a digit, the probabilities within.
+def load_model(path: str | os.PathLike, *, compile: bool = False) -> "keras.Model":
+    """Load a model from a ``.keras`` file or a run's folder, in Keras's safe mode.
 
-    ``images`` are what ``prepare_image`` takes: file names, Pillow images or arrays, one or several, or an array of many.
-    The model with two inputs and two outputs takes an image for each in turn, and each gets a row. The model with shared
-    layers takes pairs: a row a pair, and one column, ``same digit``. Raises a TypeError for what is no model or no picture,
-    a ValueError for a model of other shapes, for pictures that can't be a digit, and for half a pair.
+    With ``compile``, it comes with its optimizer's state. Raises an InputError if the file is missing or damaged, or
+    holds code (a ``Lambda``) or an unknown class.
 
-    >>> predict_digits(run.model, ["three.png", "eight.jpg"]).idxmax(axis="columns")
+    >>> model = load_model("runs/sequential")
+    """
+    path = file_path("path", path)
+    file = path / "model.keras" if path.is_dir() else path
+    expected = f"{path} should be a run's folder or a .keras file"
+    if file.suffix != ".keras" or not zipfile.is_zipfile(file):
+        received = "another kind of file" if file.is_file() else f"no file {file}"
+        model = next((part for part in reversed(path.parts) if part in EXPERIMENTS), "sequential")
+        raise InputError(f"{expected}. Received: {received}. To train a model: keras-model-wars train {model}")
+    import_keras()
+    import keras
+
+    try:
+        return keras.saving.load_model(file, compile=compile, safe_mode=True)
+    except Exception as error:  # a damaged archive fails in h5py, zipfile, json or Keras, each in its own way
+        # Keras's message starts with advice and names an unknown class further on.
+        reason = str(error)[max(0, str(error).find("Could not locate")) :]
+        raise InputError(f"{expected}. Received: a damaged or unsafe one: {textwrap.shorten(reason, 200)}") from None
+
+
+def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
+    """Prepare a picture of a digit as MNIST's digits were: light on dark, shape (28, 28), uint8.
+
+    Takes a file (PNG, JPEG, GIF, BMP, TIFF or WebP), a Pillow image, or an array of shape (height, width) or (height,
+    width, 1, 3 or 4); of any size and color. The paper is fitted to the border as a quadratic surface. What stands out is
+    scaled into a box of 20 x 20 and placed by its center of mass; thin strokes are thickened. ``name`` is what errors call
+    the picture. Raises an InputError if it can't be read or does not show one digit on plain paper.
+
+    Follows LeCun, Cortes and Burges, "The MNIST database" (1998).
+    """
+    name = name or (os.fspath(image) if isinstance(image, (str, os.PathLike)) else "`image`")
+    ink = _measure_ink(_open_image(image, name))
+    things, count = ndimage.label(ink > 0.5, np.ones((3, 3)))
+    sides = np.array([max(part.stop - part.start for part in box) for box in ndimage.find_objects(things)])
+    side = sides.max(initial=0)
+    if side < max(5, 0.02 * max(ink.shape)):
+        raise InputError(f"{name} should show a digit. Received: nothing that stands out from the paper.")
+    gaps = ndimage.distance_transform_edt(things != sides.argmax() + 1)
+    near = ndimage.minimum(gaps, things, np.arange(1, count + 1)) <= 0.2 * side
+    strokes = np.isin(things, np.flatnonzero(near) + 1)
+    ink = np.where(ndimage.distance_transform_edt(~strokes) <= max(1, side / 15), ink, 0)
+    digit = np.pad(ink[ndimage.find_objects(np.int8(ink > 0.15))[0]], 1)
+    strong = digit > 0.5
+    pixel = max(digit.shape) / 20
+    # A stroke is four times as wide as its pixels are far from its edge. MNIST's are 1.3 to 6 pixels wide, usually 2.3, and
+    # its digits have at most eight pieces and holes.
+    width = (4 * ndimage.distance_transform_edt(strong)[strong].mean() - 2) / pixel
+    several = (sides[~near] >= side / 2).any() or near.sum() + ndimage.label(~strong)[1] > 12
+    if several or width > 8 or digit.shape[1] > 2 * digit.shape[0]:
+        received = "several things, noise or squared paper" if several else "a line or a filled area"
+        advice = "use plain paper, or cut the lines away"
+        raise InputError(f"{name} should show one digit, drawn in strokes. Received: {received}; {advice}.")
+    if width < 1.3:
+        pen = max(1, round((2.3 - width) * pixel))
+        digit = ndimage.maximum_filter(np.pad(digit, pen), size=pen)
+    digit = digit[ndimage.find_objects(np.int8(digit > 0.15))[0]]
+    height, width = (max(1, round(20 * length / max(digit.shape))) for length in digit.shape)
+    box = np.asarray(Image.fromarray(digit).resize((width, height), Image.Resampling.BICUBIC))
+    box = np.clip(box / box.max(), 0, 1)
+    top, left = np.clip(14.5 - np.array(ndimage.center_of_mass(box)), 0, (28 - height, 28 - width)).astype(int)
+    return np.pad(np.round(255 * box).astype(np.uint8), ((top, 28 - height - top), (left, 28 - width - left)))
+
+
+def _open_image(image: Picture, name: str) -> Image.Image:
+    expected = f"{name} should be a PNG, JPEG, GIF, BMP, TIFF or WebP file, a Pillow image or an array"
+    if isinstance(image, (str, os.PathLike)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                # Not EPS, which Pillow would hand to another program.
+                with Image.open(image, formats=("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")) as file:
+                    image = ImageOps.exif_transpose(file)
+        except Exception as error:  # a broken file fails in Pillow, zlib or struct, each in its own way
+            raise InputError(f"{expected}. Received: {error}.") from None
+    if not isinstance(image, Image.Image) or image.mode[0] in "IF":  # 16 or 32 bits, which Pillow would cut off at 255
+        array = np.asarray(image)
+        shaped = array.size and (array.ndim == 2 or array.shape[2:] in ((1,), (3,), (4,)))
+        if not shaped or array.dtype.kind not in "buif" or not 0 <= array.min() <= array.max() <= 65_535:
+            received = f"{type(image).__name__} of shape {array.shape} and dtype {array.dtype}"
+            raise InputError(f"{expected} in [0, 1], [0, 255] or [0, 65535]. Received: {received}.")
+        highest = next(highest for highest in (1, 255, 65_535) if array.max() <= highest)
+        image = Image.fromarray(np.uint8(array * (255 / highest)).squeeze(2 if array.shape[2:] == (1,) else ()))
+    image = (image if image.has_transparency_data else image.convert("RGB")).convert("RGBA")
+    image.thumbnail((512, 512))
+    return image
+
+
+def _measure_ink(image: Image.Image) -> np.ndarray:
+    """Return how far each pixel is from the paper: 0 for paper, 1 for ink."""
+    pixels = np.asarray(image, np.float32) / 255
+    colors, seen = pixels[..., :3], pixels[..., 3] > 0.5
+    if not seen.all():  # a card with round corners, or drawn on nothing in whatever color
+        card = seen.any() and np.ptp(colors[seen], axis=0).max() > 0.25
+        colors = np.where(seen[..., None], colors, np.median(colors[seen], axis=0)) if card else pixels[..., 3:]
+    y, x = np.mgrid[-1 : 1 : 1j * len(seen), -1 : 1 : 1j * len(seen[0])].astype(np.float32)
+    surface = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
+    border = np.maximum(abs(x), abs(y)) == 1
+    usual = np.median(colors[border], axis=0)
+    border &= np.abs(colors - usual).max(axis=-1) < 0.25
+    paper = usual + surface @ np.linalg.lstsq(surface[border], colors[border] - usual, rcond=None)[0]
+    ink = np.abs(colors - paper).max(axis=-1)
+    # Fewer than twenty pixels are noise, less than 0.12 is no contrast.
+    return np.clip(ink / max(np.sort(ink, axis=None)[-20:].min(), 0.24), 0, 1)
+
+
+def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) -> pd.DataFrame:
+    """Predict which digits pictures show: one row per picture, one column per digit, the probabilities within.
+
+    Takes what ``prepare_image`` takes, one or several. A model with two inputs and two outputs takes a picture for each
+    input in turn, and each gets a row; one that compares pairs gives one row per pair and the column ``same digit``.
+    Raises an InputError for other models, for pictures that show no digit, and for half a pair.
+
+    >>> predict_digits(model, ["three.png", "eight.jpg"]).idxmax(axis="columns")
 
     Follows "Keras Model Wars: Functional vs Sequential": a trained model predicts what it has not seen before.
     """
-    shapes = _input_shapes(model)
-    pictures, names = _named(images)
-    if len(pictures) % len(shapes):
-        raise ValueError(
-            f"`images` should be {len(shapes)} for each prediction of {model.name}, one an input. Received: {len(pictures)}."
-        )
-    x = scale_pixels(np.stack([prepare_image(picture, name) for picture, name in zip(pictures, names)]))
-    inputs = [x[place :: len(shapes)].reshape(-1, *shape) for place, shape in enumerate(shapes)]
-    outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
-    if model.outputs[0].shape[-1] == 1:
-        pairs = pd.MultiIndex.from_arrays([names[0::2], names[1::2]], names=["left", "right"])
-        return pd.DataFrame(outputs, index=pairs, columns=["same digit"])
-    rows = np.stack(outputs, axis=1).reshape(-1, 10) if isinstance(outputs, list) else outputs
-    return pd.DataFrame(rows, index=pd.Index(names, name="image"), columns=pd.RangeIndex(10, name="digit"))
+    inputs, outputs = ([t.shape[1:] for t in getattr(model, side, None) or []] for side in ("inputs", "outputs"))
+    images_in = inputs and all(shape in ((28, 28), (28, 28, 1), (784,)) for shape in inputs)
+    if not images_in or outputs not in ([(10,)] * len(inputs), [(1,)] * (len(inputs) == 2)):
+        expected = "`model` should take pictures of 28 x 28 and give ten probabilities for each, or one for two of them"
+        raise InputError(f"{expected}. Received: {model!r} with inputs {inputs} and outputs {outputs}.")
+    from keras import ops, tree
+
+    pictures, names = _name_pictures(images)
+    if not pictures or len(pictures) % len(inputs):
+        each = f"{len(inputs)} pictures, one for each input ({', '.join(tensor.name for tensor in model.inputs)})"
+        expected = each if len(inputs) > 1 else "one picture or more"
+        raise InputError(f"`images` should be {expected}. Received: {len(pictures)}.")
+    prepared = np.stack([prepare_image(picture, name) for picture, name in zip(pictures, names)])
+    rows = []
+    for part in np.array_split(prepared, range(1000, len(prepared), 1000)):
+        x = [scale_pixels(part[i :: len(inputs)]).reshape(-1, *shape) for i, shape in enumerate(inputs)]
+        # Not model.predict, which compiles a graph for each model: TensorFlow warns of the fifth.
+        answers = tree.flatten(model(x if len(x) > 1 else x[0], training=False))
+        rows.append(np.stack([ops.convert_to_numpy(answer) for answer in answers], axis=1))
+    rows = np.concatenate(rows).reshape(-1, outputs[0][0])
+    index, columns = pd.Index(names, name="image"), pd.RangeIndex(10, name="digit")
+    if outputs[0] == (1,):
+        index = pd.MultiIndex.from_arrays([names[0::2], names[1::2]], names=["left", "right"])
+        columns = ["same digit"]
+    predictions = pd.DataFrame(rows, index, columns)
+    # For plot_predictions. As text, because pandas compares attrs, which fails for arrays.
+    predictions.attrs["prepared"] = {name: picture.tobytes().hex() for name, picture in zip(names, prepared)}
+    return predictions
 
 
 def plot_predictions(
@@ -49,67 +180,41 @@ def plot_predictions(
 ) -> Figure:
     """Draw each picture as the network sees it, beside its probabilities as bars.
 
-    Takes what ``predict_digits`` took and what it returned. Writes ``to_file`` (.png, .svg or .pdf) where given. Raises a
-    TypeError or ValueError for predictions that are none of these images', or for another ending.
+    Takes what ``predict_digits`` took and returned, and writes ``to_file`` (.png, .svg or .pdf) if given. Raises an
+    InputError for the predictions of other pictures or an unsupported file extension.
 
-    >>> figure = plot_predictions("three.png", predict_digits(run.model, "three.png"))
+    >>> figure = plot_predictions("three.png", predict_digits(model, "three.png"))
     """
+    from keras_model_wars.plotting import LAYER_COLORS, save_figure
+
     check_picture_path(to_file)
-    pictures, names = _named(images)
-    if not isinstance(predictions, pd.DataFrame):
-        raise TypeError(
-            f"`predictions` should be what predict_digits returns, a DataFrame. Received: {type(predictions).__name__}."
-        )
+    pictures, names = _name_pictures(images)
     wide = predictions.index.nlevels
-    if len(pictures) != len(predictions) * wide:
-        raise ValueError(
-            f"`predictions` should be what predict_digits returns for the {len(pictures)} `images`. Received: {len(predictions)} rows."
-        )
+    if len(pictures) != wide * len(predictions):
+        expected = f"`predictions` should be what predict_digits returns for the {len(pictures)} `images`"
+        raise InputError(f"{expected}. Received: {len(predictions)} rows.")
+    same = np.ravel(predictions.index.to_list()).tolist() == names
+    prepared = predictions.attrs.get("prepared", {}) if same else {}
     figure = Figure(figsize=(3.2 + 2 * wide, 2.6 * len(predictions)), layout="constrained")
     grid = figure.subplots(len(predictions), wide + 1, squeeze=False, width_ratios=[*[1] * wide, 1.4])
     for axis, picture, name in zip(grid[:, :-1].flat, pictures, names):
-        axis.imshow(prepare_image(picture, name), cmap="gray", vmin=0, vmax=255)
-        axis.set_title(Path(name).name, fontsize=10, parse_math=False, wrap=True)
+        seen = bytearray.fromhex(prepared[name]) if name in prepared else prepare_image(picture, name)
+        axis.imshow(np.uint8(seen).reshape(28, 28), cmap="gray", vmin=0, vmax=255)
+        axis.set_title(os.path.basename(name), fontsize=10, parse_math=False, wrap=True)
         axis.set(xticks=[], yticks=[])
     for axis, row in zip(grid[:, -1], predictions.to_numpy()):
-        bars = axis.barh([str(label) for label in predictions.columns], row, color=LAYER_COLOURS["output"])
+        bars = axis.barh([str(label) for label in predictions.columns], row, color=LAYER_COLORS["output"])
         axis.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
-        # From the top down, and one bar alone no broader than those of several.
-        middle, reach = (len(row) - 1) / 2, max(len(row), 5) / 2
-        axis.set(xlim=(0, 1.2), ylim=(middle + reach, middle - reach), xticks=[0, 0.5, 1], xlabel="probability")
-    if to_file is not None:
-        with replacing(to_file) as temporary:
-            figure.savefig(temporary, dpi=120)
-    return figure
+        middle = (len(row) - 1) / 2  # from the top down, and a single bar no broader than one of ten
+        axis.set(xlim=(0, 1.2), ylim=(middle + 5, middle - 5), xticks=[0, 0.5, 1], xlabel="probability")
+        axis.set_ylabel(predictions.columns.name)
+    return save_figure(figure, to_file)
 
 
-def _input_shapes(model: keras.Model) -> list[tuple[int, ...]]:
-    """Return the shape of each of the model's inputs, or raise an error if they are no images or its outputs no digits."""
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` should be a trained Keras model. Received: {type(model).__name__}.")
-    inputs, outputs = (
-        [tuple(tensor.shape[1:]) for tensor in getattr(model, side, None) or []] for side in ("inputs", "outputs")
-    )
-    images = inputs and all(shape in ((28, 28), (28, 28, 1), (784,)) for shape in inputs)
-    if not images or outputs not in ([(10,)] * len(inputs), [(1,)] * (len(inputs) == 2)):
-        raise ValueError(
-            "`model` should take images of 28 x 28 and give ten probabilities for each, or take two images and give one. "
-            f"Received: {model.name} with inputs {inputs} and outputs {outputs}."
-        )
-    return inputs
-
-
-def _named(images: Picture | Iterable[Picture]) -> tuple[list[Picture], list[str]]:
-    """Return one picture or several as a list, and what to call each."""
-    one = isinstance(images, (str, os.PathLike, Image.Image))
+def _name_pictures(images: Picture | Iterable[Picture]) -> tuple[list[Picture], list[str]]:
+    one = not isinstance(images, Iterable) or isinstance(images, (str, os.PathLike, Image.Image))
     if isinstance(images, np.ndarray):
-        one = images.ndim in (0, 2) or (images.ndim == 3 and images.shape[-1] in (1, 3, 4))
-    if not one and not isinstance(images, Iterable):
-        raise TypeError(f"`images` should be file names, Pillow images or arrays. Received: {type(images).__name__}.")
-    pictures = [images] if one else list(images)
-    if not pictures:
-        raise ValueError("`images` should hold one picture or more. Received: none.")
-    return pictures, [
-        os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else f"image {place}"
-        for place, picture in enumerate(pictures, start=1)
-    ]
+        one = images.ndim < 3 or images.shape[2:] in ((1,), (3,), (4,))
+    images = [images] if one else list(images)
+    paths = [os.fspath(image) if isinstance(image, (str, os.PathLike)) else None for image in images]
+    return images, [path or f"image {place}" for place, path in enumerate(paths, start=1)]

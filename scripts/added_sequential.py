@@ -1,6 +1,8 @@
 """Train the model added_sequential: the same options as `keras-model-wars train added_sequential`."""
 
-from keras_model_wars.cli import run_script
+import sys
+
+from keras_model_wars.cli import main
 
 if __name__ == "__main__":
-    run_script("added_sequential")
+    main(["train", "added_sequential", *sys.argv[1:]])

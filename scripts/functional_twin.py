@@ -1,6 +1,8 @@
 """Train the model functional_twin: the same options as `keras-model-wars train functional_twin`."""
 
-from keras_model_wars.cli import run_script
+import sys
+
+from keras_model_wars.cli import main
 
 if __name__ == "__main__":
-    run_script("functional_twin")
+    main(["train", "functional_twin", *sys.argv[1:]])

@@ -1,6 +1,8 @@
 """Train the model sequential: the same options as `keras-model-wars train sequential`."""
 
-from keras_model_wars.cli import run_script
+import sys
+
+from keras_model_wars.cli import main
 
 if __name__ == "__main__":
-    run_script("sequential")
+    main(["train", "sequential", *sys.argv[1:]])

@@ -1,6 +1,8 @@
 """Train the model two_input_two_output: the same options as `keras-model-wars train two_input_two_output`."""
 
-from keras_model_wars.cli import run_script
+import sys
+
+from keras_model_wars.cli import main
 
 if __name__ == "__main__":
-    run_script("two_input_two_output")
+    main(["train", "two_input_two_output", *sys.argv[1:]])

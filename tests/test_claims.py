@@ -1,8 +1,12 @@
-"""The articles' statements, each tried; and the lines that Keras treats otherwise today."""
+"""The articles' statements, the changes since, the scoreboard and the pitfalls: each tried on the installed Keras."""
 
+import inspect
+
+import keras
 import pytest
+import tensorflow as tf
 
-from keras_model_wars import changes, claims
+from keras_model_wars import changes, claims, pitfalls, scoreboard
 
 
 @pytest.fixture(scope="module")
@@ -10,45 +14,127 @@ def tried():
     return claims().set_index("statement")
 
 
-def test_every_statement_is_judged_by_what_keras_did(tried):
+@pytest.fixture
+def only(monkeypatch):
+    """Try only the row of a table that contains a word."""
+
+    def keep(table, rows, word):
+        module = inspect.getmodule(table)
+        monkeypatch.setattr(
+            module, rows, tuple(row for row in getattr(module, rows) if word in " ".join(map(str, row)))
+        )
+        return table().iloc[0]
+
+    return keep
+
+
+def test_a_statement_holds_if_keras_does_what_the_article_says(tried):
     agrees = (tried["the article"] == "possible") == (tried["Keras"] == "builds")
-    assert ((tried["verdict"] == "true") == agrees).all()
-    assert set(tried["article"]) == {"first", "second"}
-    assert tried["evidence"].str.len().gt(10).all()
-
-
-def test_what_keras_refuses_is_shown_in_its_own_words(tried):
-    refused = tried[tried["Keras"] == "refuses"]["evidence"]
-    assert refused.str.match("ValueError: ").all()
-    assert "You cannot add a different Input layer" in refused["a Sequential model has several inputs"]
-
-
-def test_the_statements_found_wrong_are_these(tried):
-    assert list(tried.index[tried["verdict"] == "wrong"]) == [
+    assert list(tried["holds"]) == ["yes" if agree else "no" for agree in agrees]
+    assert list(tried.index[tried["holds"] == "no"]) == [
         "a Sequential model shares a layer, used twice along its chain",
         "a Sequential model has several outputs",
         "a Sequential model uses a layer of another model",
     ]
+    assert len(tried) == 18
+    assert set(tried["article"]) == {"first", "second"}
 
 
-def test_a_shared_layer_comes_back_from_a_file_in_the_functional_api_alone(tried):
-    def moved(statement):
-        return float(tried.loc[statement, "evidence"].split("differ by ")[1])
+def test_what_keras_refuses_is_shown_in_its_own_words(tried):
+    refused = tried[tried["Keras"] == "refuses"]["evidence"]
+    assert refused.str.fullmatch(r"ValueError: \S.{20,}").all()
+    assert "You cannot add a different Input layer" in refused["a Sequential model has several inputs"]
+    assert "You cannot add a different Input layer" in refused["a Sequential model has its input elsewhere than first"]
 
-    assert moved("a Sequential model shares a layer, used twice along its chain") > 0.1
-    assert moved("a Functional model shares a layer, used twice") == 0
+
+def test_what_keras_builds_is_measured(tried):
+    def measured(statement):
+        return float(tried.loc[statement, "evidence"].split(" by ")[1])
+
+    assert measured("a Sequential model shares a layer, used twice along its chain") > 0.1
+    assert measured("a Functional model shares a layer, used twice") == 0
+    assert measured("a Functional model leads its input past the deep path") > 0
+    assert measured("a Functional model says what a Sequential one says") == 0
+    assert "adds 1 to the other's" in tried.loc["a Sequential model uses a layer of another model", "evidence"]
+    assert "'image' feeds 'flatten' and 'bypass'" in tried.loc["a Functional model has branches that join", "evidence"]
 
 
-def test_the_bypass_and_the_twin_are_measured(tried):
-    assert not tried.loc["a Functional model leads its input past the deep path", "evidence"].endswith(" 0.00")
-    assert tried.loc["a Functional model says what a Sequential one says", "evidence"].endswith("differ by 0")
+def test_a_claim_follows_the_installed_keras(only, monkeypatch):
+    def refuse(model, layer):
+        raise ValueError("no layers today")
+
+    monkeypatch.setattr(keras.Sequential, "add", refuse)
+    row = only(claims, "_CLAIMS", "layer by layer")
+    assert (row["Keras"], row["evidence"], row["holds"]) == ("refuses", "ValueError: no layers today", "no")
 
 
 def test_changes_show_the_warning_or_error_and_a_form_without():
     table = changes().set_index("in the articles")
-    assert "UserWarning: Do not pass" in table.loc["`Dense(32, input_dim=784)`", "today"]
-    assert "ValueError" in table.loc["`metrics=['accuracy']` for two outputs", "today"]
-    assert "ImportError" in table.loc["`plot_model` without Graphviz", "today"]
-    assert "dense_N_accuracy" in table.loc["metrics named `dense_14_accuracy`", "today"]
-    assert "2/2" in table.loc["`Train on 55000 samples`, `55000/55000`, `106us/sample`", "today"]
+    assert len(table) == 7
+    for line, today in {
+        "`Dense(32, input_dim=784)`": "UserWarning: Do not pass",
+        "`Flatten(input_shape=[28, 28])`": "UserWarning: Do not pass",
+        "`metrics=['accuracy']` for two outputs": "ValueError",
+        "`plot_model` without Graphviz": "ImportError",
+        "metrics named `dense_14_accuracy`": "dense_N_accuracy",
+        "`Train on 55000 samples`, `55000/55000`, `106us/sample`": "2/2",
+        "`fit([X_A, X_B], [y_A, y_B], validation_split=0.2)`": "val_output_b_loss",
+    }.items():
+        assert today in table.loc[line, "today"]
     assert not table["tried"].str.contains("Error|Warning").any()
+
+
+def test_the_first_column_with_every_yes_is_the_api_to_take():
+    table = scoreboard().set_index("what you need")
+    assert list(table.columns) == ["Sequential", "Functional", "subclassed"]
+    assert {need: "".join(cell[0] for cell in row) for need, *row in table.itertuples()} == {
+        "a plain stack of layers": "yyy",
+        "branches that join": "nyy",
+        "several inputs": "nyy",
+        "several outputs, each with its own layer": "nyy",
+        "a layer used twice, and restored from a file": "nyy",
+        "parameters counted and diagram drawn before any data": "yyn",
+        "input of a wrong width refused on the first call": "yyn",
+        "the output of a hidden layer": "yyn",
+        "loaded from a .keras file where its class is not defined": "yyn",
+        "depth that depends on the data": "nny",
+    }
+
+
+def test_a_cell_of_the_scoreboard_follows_the_installed_keras(only, monkeypatch):
+    monkeypatch.setattr(keras.Model, "count_params", lambda model: 3)
+    monkeypatch.setattr(keras.utils, "model_to_dot", lambda model: "a diagram")
+    assert only(scoreboard, "_NEEDS", "counted")["subclassed"] == "yes"
+    monkeypatch.setattr(keras.utils, "model_to_dot", lambda model: None)
+    assert only(scoreboard, "_NEEDS", "counted")["Functional"] == "no"
+
+
+def test_every_pitfall_is_fallen_into_and_cured():
+    table = pitfalls()
+    found = [
+        ("gives -3", "gives 3"),
+        ("ValueError: The structure of `inputs` doesn't match", "gives 3"),
+        ("accuracy 1.00, val_accuracy 0.00", "accuracy 1.00, val_accuracy 1.00"),
+        ("takes the same order", "takes another order"),
+        ("its predictions differ by 0.", "its predictions differ by 0"),
+        ("accuracy 0.", "accuracy 1.00, val_accuracy 1.00"),
+        ("ValueError: Arguments `target` and `output`", "accuracy 1.00, val_accuracy 1.00"),
+        ("ValueError: ", "output_a_accuracy, output_a_loss, output_b_accuracy, output_b_loss"),
+        ("ValueError: A KerasTensor cannot be used", "gives shape (None,)"),
+        ("AttributeError: The layer dense has never been called", "gives shape (None, 4)"),
+    ]
+    for row, (today, cured) in zip(table.itertuples(), found, strict=True):
+        assert today in row.today
+        assert row.cured.endswith(cured)
+    assert (table["still true"] == "yes").all()
+
+
+def test_a_pitfall_that_keras_mends_is_no_longer_true(only, monkeypatch):
+    monkeypatch.setattr(tf, "reduce_sum", keras.ops.sum)
+    assert only(pitfalls, "_PITFALLS", "KerasTensor")["still true"] == "no"
+
+
+def test_a_bug_in_an_attempt_is_no_refusal(only, monkeypatch):
+    monkeypatch.setattr(keras.ops, "max", lambda x: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        only(scoreboard, "_NEEDS", "depth")

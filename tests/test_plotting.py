@@ -1,6 +1,5 @@
 """The pictures: what they show, and how they are written."""
 
-import io
 import re
 from xml.etree import ElementTree
 
@@ -11,16 +10,24 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from keras_model_wars.experiments import EXPERIMENTS
-from keras_model_wars.plotting import plot_learning_curves, plot_model, plot_samples
+from keras_model_wars import EXPERIMENTS, article_log, build_sequential, compare_with_article, scale_pixels
+from keras_model_wars.plotting import (
+    LAYER_COLORS,
+    plot_article_comparison,
+    plot_learning_curves,
+    plot_mistakes,
+    plot_model,
+    plot_neurons,
+    plot_samples,
+)
 
 HISTORIES = {
     "one output": ["accuracy", "loss"],
     "two outputs": ["loss", "output_a_accuracy", "output_a_loss", "output_b_accuracy", "output_b_loss"],
 }
-# The first article's arrows, from layer to layer.
+# The arrows from layer to layer; what is used twice has its arrows twice.
 ARROWS = {
-    "sequential": ["flatten hidden_1 hidden_2 output"],
+    "sequential": ["image flatten hidden_1 hidden_2 output"],
     "wide_deep": ["image flatten hidden_1 hidden_2 hidden_3 reshape bypass flatten_both output", "image bypass"],
     "two_input_two_output": [
         "input_a flatten hidden_1 hidden_2 hidden_3 reshape bypass_a flatten_a output_a",
@@ -28,25 +35,13 @@ ARROWS = {
         "reshape bypass_b flatten_b hidden_b output_b",
         "input_b bypass_b",
     ],
+    "added_sequential": ["pixels hidden_1 relu_1 hidden_2 relu_2 output softmax"],
+    "functional_twin": ["image flatten hidden_1 hidden_2 output"],
+    "shared_layers": [
+        "left flatten hidden_1 hidden_2 difference squared same",
+        "right flatten hidden_1 hidden_2 difference squared",
+    ],
 }
-
-
-@pytest.fixture(scope="module")
-def built():
-    """Build each experiment's model once, as it comes."""
-    models = {}
-
-    def build(name):
-        if name not in models:
-            models[name] = EXPERIMENTS[name].build()
-        return models[name]
-
-    return build
-
-
-@pytest.fixture
-def small_model():
-    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="only")])
 
 
 @pytest.fixture
@@ -60,217 +55,124 @@ def history():
 
 
 @pytest.fixture
-def draw(few_digits, history, small_model):
-    """Draw one of the three kinds of picture to a file."""
+def draw(few_digits, history):
+    """Draw a kind of picture to a file."""
     (x, y), _ = few_digits
+    small = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="only")])
     drawings = {
         "samples": lambda to_file: plot_samples(x[:3], y[:3], to_file),
-        "diagram": lambda to_file: plot_model(small_model, to_file),
+        "diagram": lambda to_file: plot_model(small, to_file),
         "learning curves": lambda to_file: plot_learning_curves(history(HISTORIES["one output"]), to_file),
+        "neurons": lambda to_file: plot_neurons(to_file=to_file),
     }
     return lambda picture, to_file=None: drawings[picture](to_file)
 
 
-PICTURES = ["samples", "diagram", "learning curves"]
-
-
-@pytest.mark.parametrize("picture", PICTURES)
-def test_png_is_written_for_its_ending(draw, picture, tmp_path):
-    draw(picture, tmp_path / "new folder" / "picture.PNG")
-
-    with Image.open(tmp_path / "new folder" / "picture.PNG") as image:
-        assert image.format == "PNG"
-        # More than one colour: it shows something.
-        assert len(set(image.convert("L").tobytes())) > 1
-
-
-@pytest.mark.parametrize("picture", PICTURES)
-def test_svg_is_written_for_its_ending(draw, picture, tmp_path):
-    draw(picture, tmp_path / "picture.svg")
-
-    assert ElementTree.parse(tmp_path / "picture.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
-
-
-@pytest.mark.parametrize("picture", PICTURES)
-def test_pdf_is_written_for_its_ending(draw, picture, tmp_path):
-    draw(picture, str(tmp_path / "picture.pdf"))
-
-    assert (tmp_path / "picture.pdf").read_bytes().startswith(b"%PDF")
-
-
-@pytest.mark.parametrize("picture", PICTURES)
-def test_nothing_but_the_picture_is_left(draw, picture, tmp_path):
-    draw(picture, tmp_path / "picture.png")
-
-    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
-
-
-@pytest.mark.parametrize("picture", PICTURES)
-@pytest.mark.parametrize("name", ["picture.jpg", "picture", "png", ".png", "picture.png.txt"])
-def test_other_endings_are_refused_and_nothing_written(draw, picture, name, tmp_path):
-    with pytest.raises(ValueError, match=r"end in \.png, \.svg, \.pdf\. Received: "):
-        draw(picture, tmp_path / name)
-
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("picture", PICTURES)
-def test_drawing_without_a_file_writes_none(draw, picture, tmp_path, monkeypatch):
+@pytest.mark.parametrize("picture", ["samples", "diagram", "learning curves", "neurons"])
+def test_picture_is_written_for_its_extension_and_nothing_else_is(draw, picture, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = draw(picture)
-
-    assert isinstance(result, Image.Image if picture == "diagram" else Figure)
+    assert isinstance(draw(picture), Image.Image if picture == "diagram" else Figure)
+    for name in ("picture.jpg", "picture", ".png", "picture.png.txt"):
+        with pytest.raises(ValueError, match=r"end in \.png, \.svg, \.pdf\. Received: "):
+            draw(picture, tmp_path / name)
     assert not list(tmp_path.iterdir())
-
-
-def test_diagram_shows_itself_in_a_notebook(small_model):
-    with Image.open(io.BytesIO(plot_model(small_model)._repr_png_())) as image:
-        assert image.width > 50
-
-
-def test_diagram_returned_is_the_diagram_written(small_model, tmp_path):
-    returned = plot_model(small_model, tmp_path / "diagram.png")
-
-    with Image.open(tmp_path / "diagram.png") as written:
-        assert returned.convert("RGB").tobytes() == written.convert("RGB").tobytes()
-
-
-def test_diagram_grows_with_its_dots_an_inch(small_model):
-    assert plot_model(small_model, dpi=192).width > 1.5 * plot_model(small_model, dpi=96).width
+    draw(picture, "new folder/picture.PNG")
+    draw(picture, tmp_path / "picture.svg")
+    draw(picture, tmp_path / "picture.pdf")
+    with Image.open("new folder/picture.PNG") as image:
+        assert image.format == "PNG"
+        assert len(set(image.convert("L").tobytes())) > 1, "it shows something"
+    assert ElementTree.parse("picture.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    assert (tmp_path / "picture.pdf").read_bytes().startswith(b"%PDF")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new folder", "picture.pdf", "picture.svg"]
 
 
 def read_diagram(path):
     """Return the texts of each node of an SVG diagram, and its arrows as pairs of nodes."""
-    nodes, arrows = {}, set()
+    nodes, arrows = {}, []
     for group in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}g"):
         title = group.findtext("{http://www.w3.org/2000/svg}title")
         if group.get("class") == "node":
-            nodes[title] = "".join(text for text in group.itertext()).split("\n", 2)[-1]
+            nodes[title] = "".join(group.itertext()).split("\n", 2)[-1]
         elif group.get("class") == "edge":
-            arrows.add(tuple(title.split("->")))
+            arrows.append(tuple(title.split("->")))
     return nodes, arrows
 
 
-def layer_nodes(model, nodes):
-    """Return the node that each layer is drawn as."""
-    found = {}
-    for layer in model.layers:
-        named = [
-            title for title, text in nodes.items() if re.search(rf"\b{layer.name}\s*\({type(layer).__name__}\)", text)
-        ]
-        assert len(named) == 1, f"{layer.name} is drawn as {len(named)} nodes"
-        found[layer.name] = named[0]
-    return found
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_diagram_holds_every_layer_with_its_shapes_and_activation(built, name, tmp_path):
-    model = built(name)
+@pytest.mark.parametrize("name", ARROWS)
+def test_diagram_holds_every_layer_and_every_arrow(name, tmp_path):
+    model = EXPERIMENTS[name].build(hidden_units=(16, 8))
     plot_model(model, tmp_path / "diagram.svg")
-
-    nodes, _ = read_diagram(tmp_path / "diagram.svg")
-    for layer, node in layer_nodes(model, nodes).items():
-        text, layer = nodes[node], model.get_layer(layer)
+    nodes, arrows = read_diagram(tmp_path / "diagram.svg")
+    names = {}
+    for node, text in nodes.items():
+        names[node] = re.match(r"\s*(\w+)\s*\(\w+\)", text)[1]
+    for layer in model.layers:
+        (text,) = (text for node, text in nodes.items() if names[node] == layer.name)
         assert str(layer.output.shape) in text
-        if not isinstance(layer, keras.layers.InputLayer):
-            shapes = [tensor.shape for tensor in keras.tree.flatten(layer.input)]
-            assert all(str(shape) in text for shape in shapes)
         if isinstance(layer, keras.layers.Dense):
             assert layer.activation.__name__ in text
+    paths = [path.split() for path in ARROWS[name]]
+    expected = [arrow for path in paths for arrow in zip(path, path[1:])]
+    assert sorted((names[start], names[end]) for start, end in arrows) == sorted(expected)
+    drawing = (tmp_path / "diagram.svg").read_text()
+    for role, color in LAYER_COLORS.items():
+        assert f"{role} layer" in drawing
+        assert drawing.count(f'fill="{color.lower()}"') > 1, "in the legend and on a layer"
 
 
-@pytest.mark.parametrize("name", ARROWS)
-def test_diagram_leads_from_layer_to_layer_as_the_article_does(built, name, tmp_path):
-    model = built(name)
-    plot_model(model, tmp_path / "diagram.svg")
-
-    nodes, arrows = read_diagram(tmp_path / "diagram.svg")
-    layers = {node: layer for layer, node in layer_nodes(model, nodes).items()}
-    drawn = {(layers[start], layers[end]) for start, end in arrows if start in layers and end in layers}
-    paths = (path.split() for path in ARROWS[name])
-    expected = {arrow for path in paths for arrow in zip(path, path[1:])}
-    assert drawn == expected
+def test_diagram_returned_is_the_diagram_written_and_grows_with_its_dpi(tmp_path):
+    model = build_sequential((4, 4))
+    returned = plot_model(model, tmp_path / "diagram.png")
+    with Image.open(tmp_path / "diagram.png") as written:
+        assert returned.convert("RGB").tobytes() == written.convert("RGB").tobytes()
+    assert plot_model(model, dpi=192).width > 1.5 * returned.width
 
 
-def test_model_without_shapes_is_not_drawn(tmp_path):
-    with pytest.raises(ValueError, match="keras.Input"):
-        plot_model(keras.Sequential([keras.layers.Dense(2)]), tmp_path / "diagram.png")
-
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("model", [None, "sequential", keras.layers.Dense(2)])
-def test_what_is_no_model_is_not_drawn(model):
-    with pytest.raises(TypeError, match="should be a Keras model. Received: "):
+@pytest.mark.parametrize("model", [None, "sequential", keras.Sequential([keras.layers.Dense(2)])])
+def test_what_is_no_built_model_is_not_drawn(model):
+    with pytest.raises(ValueError, match=r"should be a Keras model that starts with a keras\.Input.* Received: "):
         plot_model(model)
 
 
 @pytest.mark.parametrize("names", HISTORIES.values(), ids=HISTORIES)
-def test_learning_curves_have_a_line_a_metric(history, names):
+def test_learning_curves_tell_metrics_and_validation_apart_in_one_panel_per_output(history, names):
     run = history(names)
-
-    (axis,) = plot_learning_curves(run, title="A title").axes
-
-    lines = {line.get_label(): line for line in axis.lines}
-    assert set(lines) == set(run.columns)
-    assert {text.get_text() for text in axis.get_legend().get_texts()} == set(run.columns)
-    for name, line in lines.items():
-        np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
-        np.testing.assert_array_equal(line.get_ydata(), run[name])
-    assert axis.get_title() == "A title"
-    assert axis.get_xlabel() == "epoch"
-    assert all(line.get_visible() for line in axis.get_xgridlines() + axis.get_ygridlines())
-
-
-@pytest.mark.parametrize("names", HISTORIES.values(), ids=HISTORIES)
-def test_learning_curves_tell_metrics_and_validation_apart(history, names):
-    (axis,) = plot_learning_curves(history(names)).axes
-
-    lines = {line.get_label(): line for line in axis.lines}
-    assert len({lines[name].get_color() for name in names}) == len(names)
-    for name in names:
-        assert lines[f"val_{name}"].get_color() == lines[name].get_color()
-        assert (lines[name].get_linestyle(), lines[f"val_{name}"].get_linestyle()) == ("-", "--")
+    figure = plot_learning_curves(run, title="A title")
+    panels = [["accuracy", "loss"]] if len(names) == 2 else [names[1:3], names[3:5]]
+    assert len(figure.axes) == len(panels)
+    for axis, panel in zip(figure.axes, panels):
+        lines = {line.get_label(): line for line in axis.lines}
+        assert set(lines) == {*panel, *(f"val_{name}" for name in panel)}
+        assert len({lines[name].get_color() for name in panel}) == len(panel)
+        for name in panel:
+            assert lines[f"val_{name}"].get_color() == lines[name].get_color()
+            assert (lines[name].get_linestyle(), lines[f"val_{name}"].get_linestyle()) == ("-", "--")
+        for name, line in lines.items():
+            np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
+            np.testing.assert_array_equal(line.get_ydata(), run[name])
+        assert {text.get_text() for text in axis.get_legend().get_texts()} == set(lines)
+        assert (axis.get_xlabel(), axis.get_ylabel()) == ("epoch", "loss and accuracy")
+    assert figure.get_suptitle() == "A title"
 
 
-def test_learning_curves_show_losses_above_one(history):
-    run = history(["loss"])
-    run.loc[1, "loss"] = 7.0
-
-    (axis,) = plot_learning_curves(run).axes
-
-    assert axis.get_ylim()[0] == 0
-    assert axis.get_ylim()[1] > 7
+def test_learning_curves_show_losses_above_one_and_those_beyond_all_bounds():
+    for last, highest in ((7.0, 7.35), (np.inf, 1.05), (np.nan, 1.05)):
+        (axis,) = plot_learning_curves({"loss": [1.0, last], "accuracy": [0.5, 0.5]}).axes
+        assert axis.get_ylim() == (0, pytest.approx(highest))
 
 
-def test_learning_curves_take_what_fit_returned():
+def test_learning_curves_count_the_epochs_as_fit_did():
     fitted = keras.callbacks.History()
-    fitted.epoch, fitted.history = [0, 1], {"loss": [0.5, 0.25]}
-
+    fitted.epoch, fitted.history = [5, 6], {"loss": [0.5, 0.25]}
     (axis,) = plot_learning_curves(fitted).axes
-
-    (line,) = axis.lines
-    assert (list(line.get_xdata()), list(line.get_ydata())) == ([1, 2], [0.5, 0.25])
+    assert list(axis.lines[0].get_xdata()) == [6, 7]
 
 
-@pytest.mark.parametrize("history", [None, {"loss": [0.5]}, [0.5]])
-def test_what_is_no_history_is_not_drawn(history):
-    with pytest.raises(TypeError, match="Received: "):
-        plot_learning_curves(history)
-
-
-@pytest.mark.parametrize("history", [pd.DataFrame({"loss": []}), pd.DataFrame({"accuracy": [0.5]})])
-def test_history_without_losses_is_not_drawn(history):
-    with pytest.raises(ValueError, match="column `loss`.* Received: "):
-        plot_learning_curves(history)
-
-
-@pytest.mark.parametrize(("count", "columns", "rows"), [(1, 10, 1), (7, 3, 3), (10, 10, 1), (11, 10, 2)])
+@pytest.mark.parametrize(("count", "columns", "rows"), [(1, 10, 1), (7, 3, 3), (11, 10, 2)])
 def test_samples_show_each_digit_with_its_label(few_digits, count, columns, rows):
     (x, y), _ = few_digits
-
     figure = plot_samples(x[:count], y[:count], columns=columns)
-
     assert len(figure.axes) == rows * min(columns, count)
     for place, axis in enumerate(figure.axes):
         assert len(axis.images) == (place < count)
@@ -280,23 +182,86 @@ def test_samples_show_each_digit_with_its_label(few_digits, count, columns, rows
 
 
 @pytest.mark.parametrize(
-    ("x", "y"),
-    [
-        (np.zeros((3, 28, 28)), np.zeros(2)),
-        (np.zeros((3, 784)), np.zeros(3)),
-        (np.zeros((28, 28)), np.zeros(28)),
-        (np.zeros((0, 28, 28)), np.zeros(0)),
-        (np.zeros((401, 28, 28)), np.zeros(401)),
-    ],
+    "shapes", [((3, 28, 28), 2), ((3, 784), 3), ((28, 28), 28), ((0, 28, 28), 0), ((401, 28, 28), 401)]
 )
-def test_what_is_no_sample_is_not_drawn(x, y):
+def test_what_is_no_sample_is_not_drawn(shapes):
     with pytest.raises(ValueError, match="1 to 400 images .* Received: shapes"):
-        plot_samples(x, y)
+        plot_samples(*map(np.zeros, shapes))
 
 
-@pytest.mark.parametrize("columns", [0, -1, 1.5, True])
-def test_bad_columns_are_refused(few_digits, columns):
-    (x, y), _ = few_digits
+def test_neurons_are_drawn_and_connected():
+    (axis,) = plot_neurons((3, 4, 2)).axes
+    assert [len(layer.get_offsets()) for layer in axis.collections] == [3, 4, 2]
+    colors = [
+        "#" + "".join(f"{round(255 * c):02X}" for c in layer.get_facecolor()[0][:3]) for layer in axis.collections
+    ]
+    assert colors == list(LAYER_COLORS.values())
+    assert sum(line.get_ydata().ndim for line in axis.lines) == 3 * 4 + 4 * 2
+    assert [text.get_text() for text in axis.texts] == ["input\nlayer", "hidden\nlayer", "output\nlayer"]
+    with pytest.raises(ValueError, match="`units` should be a whole number from 1 to 32"):
+        plot_neurons((3, 33))
 
-    with pytest.raises((TypeError, ValueError), match="`columns` should be .*Received: "):
-        plot_samples(x[:3], y[:3], columns=columns)
+
+@pytest.mark.parametrize("model", ["sequential", "wide_deep", "two_input_two_output"])
+def test_comparison_shows_the_run_as_lines_the_article_as_points_and_other_seeds_as_a_band(model):
+    log = article_log(model)
+    comparison = compare_with_article(log * 1.01, model)
+    figure = plot_article_comparison(comparison, title="A title")
+    outputs = ["output_a_", "output_b_"] if model == "two_input_two_output" else [""]
+    panels = [f"{output}{name}" for output in outputs for name in ("loss", "accuracy")]
+    assert len(figure.axes) == len(panels)
+    for axis, metric in zip(figure.axes, panels):
+        drawn = {line.get_label(): line for line in axis.lines}
+        assert set(drawn) == {f"{m}, {what}" for m in (metric, f"val_{metric}") for what in ("measured", "article")}
+        assert axis.get_ylabel() == metric
+        for name, band in zip((metric, f"val_{metric}"), axis.collections, strict=True):
+            rows = comparison[comparison["metric"] == name]
+            measured, article = drawn[f"{name}, measured"], drawn[f"{name}, article"]
+            np.testing.assert_allclose(measured.get_ydata(), log[name] * 1.01)
+            np.testing.assert_array_equal(article.get_ydata(), log[name])
+            np.testing.assert_array_equal(article.get_xdata(), log.index)
+            assert (measured.get_marker(), article.get_linestyle()) == ("None", "None")
+            assert measured.get_color() == article.get_color()
+            edges = band.get_paths()[0].vertices
+            for bound in ("low", "high"):
+                assert {*zip(rows["epoch"], rows[bound])} <= {(x, y) for x, y in edges}
+
+
+@pytest.mark.parametrize("comparison", [None, [1.0], pd.DataFrame({"loss": [1.0]})])
+def test_what_is_no_comparison_is_not_drawn(comparison):
+    with pytest.raises(ValueError, match="compare_with_article.* Received: "):
+        plot_article_comparison(comparison)
+
+
+def test_mistakes_show_the_confusion_matrix_and_the_digits_that_are_most_wrong(good_run, sample):
+    _, (x, y) = sample
+    probabilities = good_run.model.predict(scale_pixels(x), verbose=0)
+    answers = probabilities.argmax(axis=1)
+    figure = plot_mistakes(good_run.model, scale_pixels(x), y)
+    matrix, *digits = figure.axes
+    counts = np.array([int(text.get_text()) for text in matrix.texts if text.get_text()]).reshape(10, 10)
+    np.testing.assert_array_equal(counts, [[np.sum((y == t) & (answers == a)) for a in range(10)] for t in range(10)])
+    assert (matrix.get_xlabel(), matrix.get_ylabel()) == ("Predicted label", "True label")
+    worst = sorted(np.flatnonzero(answers != y), key=lambda place: probabilities[place, y[place]])[:12]
+    assert len(digits) == 12
+    for axis, place in zip(digits, worst):
+        np.testing.assert_array_equal(axis.images[0].get_array(), scale_pixels(x[place]))
+        assert axis.get_title() == f"{y[place]} taken for {answers[place]}\n({probabilities[place].max():.2f})"
+
+
+@pytest.mark.parametrize(("model", "rows", "width"), [("two_input_two_output", 2, 28), ("shared_layers", 1, 56)])
+def test_mistakes_of_two_outputs_get_a_row_each_and_pairs_stand_side_by_side(
+    model, rows, width, small_runs, few_digits
+):
+    run = small_runs[model]
+    figure = plot_mistakes(run.model, *EXPERIMENTS[model].prepare(few_digits).test)
+    assert len(figure.axes) == rows * 13
+    assert {axis.images[0].get_array().shape for axis in figure.axes[1:13] if axis.images} == {(28, width)}
+    titles = [half.get_suptitle() for half in figure.subfigs]
+    accuracies = [value for name, value in run.test_metrics.items() if name.endswith("accuracy")]
+    assert [title.split()[-2] for title in titles] == [f"{accuracy:.2%}" for accuracy in accuracies]
+
+
+def test_mistakes_need_the_labels_of_the_models_outputs(good_run):
+    with pytest.raises(ValueError, match="`y` should hold the labels of 1 outputs.* Received: "):
+        plot_mistakes(good_run.model, np.zeros((3, 28, 28)), np.zeros(2, int))

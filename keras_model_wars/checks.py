@@ -1,0 +1,141 @@
+"""Check what callers pass, write files whole, and import Keras quietly."""
+
+import logging
+import numbers
+import os
+import re
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PICTURE_FORMATS = (".png", ".svg", ".pdf")
+
+# What TensorFlow says about this machine's processor and missing CUDA, and Graphviz about the system's fonts.
+_CHATTER = re.compile(
+    r"WARNING: All log messages before absl|[IW]\d{4} \d\d:|E\d{4} \d\d:.*cuda|To enable the following instructions|Fontconfig warning"
+)
+
+
+class InputError(ValueError, TypeError):
+    """A user's mistake: what was expected, what was received, what to do. The command prints it in one line."""
+
+
+def whole_number(name: str, value: Any, lowest: int = 1, highest: int = 2**31 - 1) -> int:
+    """Return a whole number from ``lowest`` to ``highest`` as an int, or raise an InputError."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not lowest <= value <= highest:
+        raise InputError(
+            f"`{name}` should be a whole number from {lowest:,} to {highest:,}. Received: {name}={value!r}."
+        )
+    return int(value)
+
+
+def positive_number(name: str, value: Any) -> float:
+    """Return a finite number above zero as a float, or raise an InputError."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not 0 < value <= sys.float_info.max:
+        raise InputError(f"`{name}` should be a finite number above zero. Received: {name}={value!r}.")
+    return float(value)
+
+
+def file_path(name: str, value: Any) -> Path:
+    """Return the path of a file or folder, or raise an InputError."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise InputError(f"`{name}` should be a path. Received: {name}={value!r}.")
+    return Path(value)
+
+
+def array(name: str, value: Any, expected: str, kinds: str = "biuf") -> np.ndarray:
+    """Return an array whose dtype is of one of the NumPy ``kinds``, or raise an InputError that names what was ``expected``."""
+    try:
+        values = np.asarray(value)
+    except (ValueError, TypeError, OverflowError):  # ragged
+        raise InputError(f"`{name}` should be {expected}. Received: a ragged {type(value).__name__}.") from None
+    if values.dtype.kind not in kinds:
+        raise InputError(f"`{name}` should be {expected}. Received: {type(value).__name__} with dtype={values.dtype}.")
+    return values
+
+
+def check_picture_path(path: str | os.PathLike | None) -> None:
+    """Raise an InputError if ``path`` has an unsupported file extension for a picture."""
+    if path is not None and file_path("to_file", path).suffix.lower() not in PICTURE_FORMATS:
+        raise InputError(f"The picture's file should end in {', '.join(PICTURE_FORMATS)}. Received: {path}.")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` to write to, and rename it into place on success.
+
+    The temporary file keeps the extension, by which Keras, matplotlib and Graphviz choose their format. If writing
+    fails, an existing file at ``path`` stays whole and nothing half written is left.
+
+    >>> with replacing("history.csv") as temporary:
+    ...     temporary.write_text("epoch,loss")
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield temporary
+        # On Windows a virus scanner or a viewer can hold the old file open for a moment.
+        for _ in range(9):
+            with suppress(PermissionError):
+                temporary.replace(path)
+                return
+            time.sleep(0.1)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def import_keras(intra_op_threads: int | None = None) -> None:
+    """Import Keras and initialize its backend without log messages; an ImportError names the setting to change.
+
+    ``intra_op_threads`` applies to the whole process: TensorFlow can't change it once it has been initialized.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quiet_libraries():
+        try:
+            import keras
+
+            if intra_op_threads and keras.config.backend() == "tensorflow":
+                import tensorflow as tf
+
+                with suppress(RuntimeError):  # initialized already, by somebody else's code with their own threads
+                    tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
+            keras.ops.zeros(1)
+            # Every model traces its own functions, and TensorFlow takes five models in one process for a mistake.
+            logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+        except (ImportError, ValueError) as error:  # not installed, or no such backend
+            raise ImportError(
+                f"Keras should find its backend, by default tensorflow. Received: KERAS_BACKEND={os.environ.get('KERAS_BACKEND')!r} "
+                f"({error}). Unset KERAS_BACKEND, or install what it names."
+            ) from None
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Hide known log messages that libraries write past Python to file descriptor 2; let everything else through."""
+    try:
+        sys.stderr.flush()
+        screen = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # no standard error, as in a windowed program
+        yield
+        return
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(screen, 2)
+            os.close(screen)
+            caught.seek(0)
+            sys.stderr.writelines(line for line in caught if not _CHATTER.match(line))

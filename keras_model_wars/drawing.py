@@ -1,0 +1,88 @@
+"""Draw a digit with the mouse and watch trained models answer."""
+
+import time
+
+import keras
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.backend_bases import MouseButton, MouseEvent
+from matplotlib.backends.backend_webagg import WebAggApplication
+from PIL import Image, ImageDraw
+
+from keras_model_wars.checks import InputError
+from keras_model_wars.plotting import LAYER_COLORS
+from keras_model_wars.predicting import predict_digits
+
+
+def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
+    """Show a field to draw a digit on, and the probabilities that each model gives the ten digits while you draw.
+
+    ``models`` maps names to trained models. The left mouse button draws, the right one clears. A model with two inputs
+    gets the drawing on both and shows both outputs; models that compare two images are left out. In a notebook, run
+    ``%matplotlib widget`` (ipympl) first. Raises an InputError if no model takes single digits.
+
+    >>> figure = draw_digit({"sequential": run.model})
+    """
+    side, width = 280, 22  # of the paper and of the pen
+    image = Image.new("L", (side, side), 255)
+    pen = ImageDraw.Draw(image)
+
+    def predict(model):
+        return predict_digits(model, [image] * len(getattr(model, "inputs", None) or [image]))
+
+    pen.line((140, 60, 140, 220), 0, width)  # a one, to check the models before anybody draws
+    tried = {name: len(predict(model).columns) for name, model in models.items()} if isinstance(models, dict) else {}
+    image.paste(255, (0, 0, side, side))
+    asked = [name for name, columns in tried.items() if columns == 10]
+    if not asked:
+        raise InputError(f"`models` should be a dict with a model that takes single digits. Received: {models!r}.")
+    outputs = [f"{name}\n{output}" for name in asked for output in getattr(models[name], "output_names", ["output"])]
+    size, widths = (4 + 1.6 * len(outputs), 4.2), [2.5, *[1] * len(outputs)]
+    figure, (field, *panels) = plt.subplots(1, len(widths), figsize=size, width_ratios=widths)
+    shown = field.imshow(image, cmap="gray", vmin=0, vmax=255)
+    field.set(title="Draw a digit\n(right click: clear)", xticks=[], yticks=[], navigate=False)
+    for panel, output in zip(panels, outputs):
+        panel.set_title(output, fontsize=9, parse_math=False)
+        panel.set(xlim=(0, 1), ylim=(9.6, -0.6), xticks=[0, 1], yticks=range(10), navigate=False)
+    bars = [bar for panel in panels for bar in panel.barh(range(10), 0, color=LAYER_COLORS["output"])]
+    pairs = ", ".join(name for name in tried if name not in asked)
+    figure.supxlabel(f"Left out, because they compare two images: {pairs}" if pairs else "", fontsize=9)
+    figure.tight_layout()
+    stroke, answered = [], 0.0
+
+    def on_mouse(event: MouseEvent) -> None:
+        nonlocal answered
+        if event.button is None:
+            return
+        if event.button == MouseButton.LEFT and event.inaxes is field:
+            stroke.append((event.xdata, event.ydata))
+            pen.line(stroke[-2:], 0, width)
+            pen.circle(stroke[-1], width / 2, 0)
+        elif event.button == MouseButton.RIGHT:
+            image.paste(255, (0, 0, side, side))
+        ended = event.name == "button_release_event"
+        if ended or (stroke and time.monotonic() > answered + 0.3):
+            try:
+                rows = np.vstack([predict(models[name]) for name in asked])
+            except InputError:  # nothing drawn yet, or no clear digit
+                rows = np.zeros((len(outputs), 10))
+            for bar, probability in zip(bars, rows.flat):
+                bar.set_width(probability)
+            answered = time.monotonic()
+        if ended:
+            stroke.clear()
+        shown.set_data(image)
+        figure.canvas.draw_idle()
+
+    for name in ("button_press_event", "motion_notify_event", "button_release_event"):
+        figure.canvas.mpl_connect(name, on_mouse)
+    return figure
+
+
+def serve_drawing(models: dict[str, keras.Model]) -> None:
+    """Serve ``draw_digit`` to a browser on this computer, at the next free port, until Ctrl-C."""
+    plt.switch_backend("webagg")
+    draw_digit(models)
+    WebAggApplication.initialize(address="127.0.0.1")
+    print(f"http://127.0.0.1:{WebAggApplication.port}", flush=True)
+    plt.show()

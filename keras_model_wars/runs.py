@@ -1,0 +1,123 @@
+"""A run's folder: the record, the history and the model in it, and how they are continued."""
+
+import json
+import math
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+import tensorflow as tf
+
+from keras_model_wars.apis import which_api
+from keras_model_wars.checks import InputError, replacing
+from keras_model_wars.predicting import load_model
+
+END_FILES = ("learning_curves.png", "article_comparison.csv", "article_comparison.png", "mistakes.png")
+# In the order in which they are removed: without run.json, nothing else in the folder counts.
+RUN_FILES = ("model.keras", "history.csv", "summary.txt", "diagram.png", *END_FILES, "run.json")
+
+
+class RunRecord(keras.callbacks.Callback):
+    """The record and history of a run, which its folder gets after every epoch, and after them the model.
+
+    The model is the one checkpoint: its optimizer's iterations tell how many epochs are finished, whatever else was
+    written before the run was killed. ``saved`` is that number.
+    """
+
+    def __init__(self, folder: Path | None, network: keras.Model, settings: dict[str, Any], source: str):
+        super().__init__()
+        self.folder, self.saved, self._rows, verdict = folder, 0, [], which_api(network)
+        versions = {"python": platform.python_version(), "keras": keras.version(), "tensorflow": tf.__version__}
+        self._record = {
+            # Through JSON, to compare with those of a file; NumPy's integers become Python's.
+            "settings": json.loads(json.dumps(settings, default=int)),
+            "data": source,
+            "parameters": network.count_params(),
+            "api": verdict.api,
+            "reasons": [str(reason) for reason in verdict.reasons],
+            "versions": versions,
+            "backend": keras.config.backend(),
+            "seconds_per_epoch": [],
+        }
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs that the run should have."""
+        return self._record["settings"]["epochs"]
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The finished epochs, one row each, counted from 1."""
+        return pd.DataFrame(self._rows, index=pd.RangeIndex(1, len(self._rows) + 1, name="epoch"))
+
+    def start(self, epochs: int) -> None:
+        """Start a run, of ``epochs`` unless another number was asked for, in a folder without another's files."""
+        self._record["settings"]["epochs"] = self.epochs or epochs
+        if self.folder:
+            for name in RUN_FILES:
+                (self.folder / name).unlink(missing_ok=True)
+            self.write()
+
+    def resume(self, network: keras.Model, batches: int, *, asked: bool) -> keras.Model:
+        """Continue the run in the folder; return its model, or ``network`` if no epoch was finished."""
+        instead = "Name another folder, or start over with overwrite=True or --overwrite."
+        if not asked:
+            received = f"{self.folder}, which holds one. Continue it with resume=True or --resume"
+            raise InputError(f"`out` should be a folder without a run. Received: {received}. {instead}")
+        try:
+            found = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            ours, theirs, seconds = self._record["settings"], found["settings"], found["seconds_per_epoch"]
+            differing = [name for name in theirs | ours if name != "epochs" and ours.get(name) != theirs.get(name)]
+            epochs = self.epochs or theirs["epochs"]
+        except (ValueError, TypeError, KeyError):
+            expected = f"{self.folder / 'run.json'} should be the record of a run"
+            raise InputError(f"{expected}. Received: something else. {instead}") from None
+        for name in differing:
+            expected = f"`{name}` should be {theirs.get(name)!r}, as in the run to resume in {self.folder}"
+            raise InputError(f"{expected}. Received: {name}={ours.get(name)!r}.")
+        if (self.folder / "model.keras").exists():
+            network = load_model(self.folder, compile=True)
+            saved = int(network.optimizer.iterations) // batches
+            if epochs < saved:
+                expected = f"`epochs` should be at least {saved}, which the run in {self.folder} has finished"
+                raise InputError(f"{expected}. Received: epochs={epochs}.")
+            # As text: pandas rounds in its own way, and Python's floats come back to the bit.
+            history = pd.read_csv(self.folder / "history.csv", index_col="epoch", dtype=str).astype(float)
+            self.saved, self._rows = saved, history.head(saved).to_dict("records")
+        ours["epochs"], self._record["seconds_per_epoch"] = epochs, seconds[: self.saved]
+        self.write()  # without the test result
+        for name in END_FILES:
+            (self.folder / name).unlink(missing_ok=True)
+        return network
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keep the epoch, and save it in the order that makes the folder resumable at any moment."""
+        self._rows.append(dict(logs or {}))
+        self._record["seconds_per_epoch"].append(round(time.perf_counter() - self._start, 2))
+        if self.folder:
+            self.write()
+            with replacing(self.folder / "history.csv") as temporary:
+                self.history.to_csv(temporary)
+            with replacing(self.folder / "model.keras") as temporary:
+                self.model.save(temporary)
+            self.saved = epoch + 1
+
+    def write(self, **results: Any) -> None:
+        """Write ``run.json``, with the results of a finished run."""
+        text = json.dumps(_finite(self._record | results), indent=2, allow_nan=False)
+        with replacing(self.folder / "run.json") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """Replace the losses of a diverged run, for which JSON has no numbers, by None."""
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,260 @@
+"""Which API a model needs: every reason, alone and together, and the conversions that follow from it."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from keras_model_wars import InputError, models, to_functional, to_sequential, which_api
+
+
+class Subclassed(keras.Model):
+    def __init__(self, name="subclassed"):
+        super().__init__(name=name)
+        self.dense = layers.Dense(4)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def inputs(name="input"):
+    return keras.Input((4,), name=name)
+
+
+def dense(name):
+    return layers.Dense(4, name=name)
+
+
+def kinds(model):
+    return sorted({reason.kind for reason in which_api(model).reasons})
+
+
+def two_inputs():
+    a, b = inputs("a"), inputs("b")
+    return keras.Model([a, b], layers.Add(name="add")([a, b]))
+
+
+def branch_and_merge():
+    x = inputs()
+    return keras.Model(x, layers.Add(name="add")([x, dense("deep")(x)]), name="branched")
+
+
+def shared_in_functional():
+    return of_one_input(lambda x: (shared := dense("shared"))(shared(x)))
+
+
+def shared_in_sequential():
+    shared = dense("shared")
+    return keras.Sequential([inputs(), shared, shared])
+
+
+def chain():
+    return of_one_input(lambda x: dense("second")(dense("first")(x)))
+
+
+def everything_at_once():
+    a, b, shared = inputs("a"), inputs("b"), dense("shared")
+    merged = layers.Add(name="add")([shared(a), shared(b)])
+    return keras.Model([a, b], [dense("first")(merged), dense("second")(merged)])
+
+
+def lstm(use):
+    x = keras.Input((5, 4))
+    return keras.Model(x, use(*layers.LSTM(3, return_state=True, name="lstm")(x)))
+
+
+def of_one_input(function):
+    x = inputs()
+    return keras.Model(x, function(x))
+
+
+SQUARE, DROPOUT = layers.Multiply(name="square"), layers.Dropout(0.5, name="dropout")
+
+
+def test_verdicts_of_the_packages_own_models():
+    builders = {name: builder for name, builder in vars(models).items() if name.startswith("build_")}
+    assert {name: which_api(builder(hidden_units=(8, 8))).api for name, builder in builders.items()} == {
+        "build_sequential": "sequential",
+        "build_added_sequential": "sequential",
+        "build_functional_twin": "sequential",
+        "build_wide_deep": "functional",
+        "build_two_input_two_output": "functional",
+        "build_shared_layers": "functional",
+    }
+
+
+@pytest.mark.parametrize(
+    ("build", "expected", "text"),
+    [
+        (two_inputs, ["inputs", "merge"], "functional: 2 inputs: 'a', 'b'; 'add' joins 'a' and 'b'"),
+        (lambda: of_one_input(lambda x: [dense("left")(x), dense("right")(x)]), ["branch", "outputs"],
+         "2 outputs: 'left', 'right'; 'input' feeds 'left' and 'right'"),
+        (branch_and_merge, ["branch", "merge"], "'input' feeds 'deep' and 'add'; 'add' joins 'input' and 'deep'"),
+        (shared_in_functional, ["shared"], "functional: 'shared' is used 2 times"),
+        (shared_in_sequential, ["shared"], "which a Sequential model builds but does not restore from a file"),
+        (lambda: keras.Sequential([inputs(), shared := dense("shared"), keras.Sequential([inputs(), shared])]),
+         ["shared"], "'shared' is used 2 times"),
+        (everything_at_once, ["branch", "inputs", "merge", "outputs", "shared"], "'add' feeds 'first' and 'second'"),
+        (lambda: of_one_input(lambda x: [middle := dense("middle")(x), dense("last")(middle)]),
+         ["branch", "outputs"], "'middle' feeds 'last' and an output"),
+        (lambda: of_one_input(lambda x: SQUARE([x, x])), ["branch", "merge"], "'square' joins 'input' (2 times)"),
+        (lambda: of_one_input(lambda x: dense("dense")(x) + 1), ["operation"], "is an operation on tensors"),
+        (lambda: of_one_input(lambda x: {"y": dense("named")(x)}), ["outputs"], "named in a dict: 'named'"),
+        (lambda: of_one_input(lambda x: DROPOUT(x, training=True)), ["call"], "called with training=True"),
+        (lambda: lstm(lambda out, state, _: layers.Add()([out, state])), ["merge", "outputs"], "returns 3 tensors"),
+        (lambda: lstm(lambda out, state, _: dense("dense")(out)), ["outputs"], "returns 3 tensors"),
+        (lambda: keras.Sequential([inputs(), branch_and_merge()]), ["branch", "merge"], "in 'branched': 'input' feeds"),
+        (lambda: of_one_input(lambda x: (nested := branch_and_merge())(nested(x))), ["branch", "merge", "shared"],
+         "functional: in 'branched': 'input' feeds 'deep' and 'add'; in 'branched': 'add' joins 'input' and 'deep'; 'bra"),
+        (lambda: of_one_input(branch_and_merge()), ["branch", "merge"], "in 'branched': 'add' joins"),
+        (lambda: keras.Sequential([keras.Input((3, 4)), layers.TimeDistributed(branch_and_merge())]),
+         ["branch", "merge"], "in 'branched': 'input' feeds"),
+        (lambda: keras.Sequential([shared := dense("shared"), shared]), ["shared"], "'shared' is used 2 times"),
+    ],
+)  # fmt: skip
+def test_every_reason_for_the_functional_api_is_found(build, expected, text):
+    model = build()
+    assert kinds(model) == expected
+    assert which_api(model).api == "functional"
+    assert text in str(which_api(model))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        chain,
+        lambda: keras.Sequential([dense("dense")]),
+        lambda: keras.Sequential([inputs(), chain(), keras.Sequential([dense("last")])]),
+        lambda: lstm(lambda *tensors: list(tensors)),
+        lambda: of_one_input(lambda x: layers.BatchNormalization()(layers.Dropout(0.1)(x))),
+        lambda: keras.Model((whole := branch_and_merge()).inputs, whole.get_layer("deep").output),
+        lambda: keras.applications.MobileNet(weights=None),
+    ],
+)
+def test_a_plain_chain_is_sequential(build):
+    assert str(which_api(build())) == "sequential"
+
+
+def test_a_reason_names_its_layers():
+    assert [reason.layers for reason in which_api(two_inputs()).reasons] == [("a", "b"), ("add", "a", "b")]
+
+
+def test_no_layer_at_all_needs_the_functional_api():
+    try:
+        model = of_one_input(lambda x: x)
+    except ValueError as error:
+        pytest.skip(f"Keras {keras.version()} builds no such model: {error}")
+    assert kinds(model) == ["outputs"]
+
+
+def test_layers_that_are_joined_in_code_need_subclassing():
+    class Own(keras.Sequential):
+        def call(self, x):
+            return super().call(x) + 1
+
+    for model in (Subclassed(), keras.Sequential([inputs(), Subclassed()]), Own([inputs(), dense("dense")])):
+        assert which_api(model).api == "subclassing"
+        assert "joined in the code of call()" in str(which_api(model))
+
+
+@pytest.mark.parametrize("convert", [which_api, to_sequential, to_functional])
+def test_anything_but_a_model_is_refused(convert):
+    with pytest.raises(InputError, match="should be a Keras model. Received: int"):
+        convert(3)
+
+
+def same_after_a_file(model, tmp_path, x):
+    path = tmp_path / "model.keras"
+    model.save(path)
+    return np.array_equal(keras.saving.load_model(path)(x), model(x))
+
+
+@pytest.mark.parametrize("builder", [models.build_added_sequential, models.build_functional_twin])
+def test_both_conversions_keep_layers_weights_and_predictions(builder, tmp_path):
+    model = builder((8, 8))
+    x = np.random.default_rng(0).random((3, *model.input_shape[1:]), dtype="float32")
+    functional = to_functional(model)
+    sequential = to_sequential(functional)
+    assert isinstance(functional, keras.Function)
+    assert isinstance(sequential, keras.Sequential)
+    for other in (functional, sequential, to_functional(sequential)):
+        assert np.array_equal(other.predict(x, verbose=0), model.predict(x, verbose=0))
+        assert same_after_a_file(other, tmp_path, x)
+    sequential.get_layer("output").set_weights([w + 1 for w in sequential.get_layer("output").get_weights()])
+    assert np.array_equal(sequential(x), model(x))
+
+
+def test_several_tensors_of_the_last_layer_survive_the_conversions():
+    model = lstm(lambda *tensors: list(tensors))
+    x = np.random.default_rng(0).random((2, 5, 4))
+    for converted in (to_sequential(model), to_functional(to_sequential(model))):
+        assert all(np.array_equal(a, b) for a, b in zip(converted(x), model(x), strict=True))
+
+
+def test_a_sequential_comes_back_as_it_is_whatever_it_holds():
+    for model in (shared_in_sequential(), keras.Sequential([inputs(), branch_and_merge()]), keras.Sequential()):
+        assert to_sequential(model) is model
+
+
+def test_a_sequential_that_shares_a_layer_becomes_a_functional_that_a_file_keeps(tmp_path):
+    model = shared_in_sequential()
+    x = np.random.default_rng(0).random((3, 4), dtype="float32")
+    functional = to_functional(model)
+    assert np.array_equal(functional(x), model(x))
+    assert same_after_a_file(functional, tmp_path, x)
+    assert not same_after_a_file(model, tmp_path, x)
+
+
+@pytest.mark.parametrize("build", [two_inputs, branch_and_merge, shared_in_functional, Subclassed])
+def test_what_cannot_be_sequential_is_refused_with_the_reasons(build):
+    model = build()
+    with pytest.raises(InputError, match="plain stack of layers") as refused:
+        to_sequential(model)
+    for found in which_api(model).reasons:
+        assert str(found) in str(refused.value)
+
+
+def test_what_cannot_be_functional_is_refused():
+    with pytest.raises(InputError, match="subclassing"):
+        to_functional(Subclassed())
+    with pytest.raises(InputError, match=r"keras\.Input"):
+        to_functional(keras.Sequential([dense("dense")]))
+
+
+@st.composite
+def graphs(draw):
+    """Draw a model and the reasons it has: each step takes one tensor, or joins two, with a new or an old layer."""
+    tensors = [inputs(f"input_{i}") for i in range(draw(st.integers(1, 2)))]
+    inputs_count, steps, pool = len(tensors), draw(st.integers(1, 6)), [dense("first"), dense("second"), dense("third")]
+    taken, used = [], []
+    for step in range(steps):
+        sources = draw(st.lists(st.integers(0, len(tensors) - 1), min_size=1, max_size=2))
+        taken += sources
+        if len(sources) == 2:
+            tensors.append(layers.Add(name=f"add_{step}")([tensors[source] for source in sources]))
+        else:
+            used.append(draw(st.sampled_from(pool)))
+            tensors.append(used[-1](tensors[sources[0]]))
+    assume(set(range(inputs_count)) <= set(taken))  # not every Keras takes an input that leads nowhere
+    outputs = [tensor for i, tensor in enumerate(tensors) if i not in taken]
+    expected = {
+        "inputs": inputs_count > 1,
+        "outputs": len(outputs) > 1,
+        "branch": len(taken) > len(set(taken)),
+        "merge": len(used) < steps,
+        "shared": len(used) > len(set(used)),
+    }
+    return keras.Model(tensors[:inputs_count], outputs), sorted(kind for kind, there in expected.items() if there)
+
+
+@settings(max_examples=40, deadline=None)
+@given(graphs())
+def test_random_graphs_get_the_reasons_they_were_made_with(graph):
+    model, expected = graph
+    assert kinds(model) == expected
+    assert which_api(model).api == ("functional" if expected else "sequential")
+    if not expected:
+        x = np.random.default_rng(0).random((2, 4), dtype="float32")
+        assert np.array_equal(to_sequential(model)(x), model(x))

@@ -1,0 +1,164 @@
+"""The field to draw a digit on: without a browser, and in one."""
+
+import os
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
+
+import keras
+import numpy as np
+import pytest
+from browser import browser
+from matplotlib import pyplot as plt
+from matplotlib.backend_bases import MouseEvent
+from matplotlib.backends.backend_webagg import WebAggApplication
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from keras_model_wars.checks import InputError
+from keras_model_wars.drawing import draw_digit, serve_drawing
+
+# The strokes of three digits on a field from 0 to 1, from left to right and from top to bottom.
+STROKES = {
+    1: [[(0.5, 0.15), (0.5, 0.85)]],
+    4: [[(0.35, 0.15), (0.25, 0.5), (0.75, 0.5)], [(0.68, 0.2), (0.62, 0.85)]],
+    7: [[(0.25, 0.2), (0.75, 0.2), (0.45, 0.85)]],
+}
+
+
+@pytest.fixture(autouse=True)
+def no_window():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+    plt.switch_backend("agg")
+
+
+def send(figure, name, point, button=None):
+    """What the mouse does at a point of the field."""
+    x, y = figure.axes[0].transAxes.transform((point[0], 1 - point[1]))
+    figure.canvas.callbacks.process(name, MouseEvent(name, figure.canvas, x, y, button))
+
+
+def draw(figure, digit):
+    for points in STROKES[digit]:
+        send(figure, "button_press_event", points[0], 1)
+        for point in points[1:]:
+            send(figure, "motion_notify_event", point)
+        send(figure, "button_release_event", points[-1], 1)
+
+
+def clear(figure):
+    send(figure, "button_press_event", (0.5, 0.5), 3)
+    send(figure, "button_release_event", (0.5, 0.5), 3)
+
+
+def bars(figure):
+    """The lengths of the bars, one row per panel."""
+    return np.array([[bar.get_width() for bar in panel.patches] for panel in figure.axes[1:]])
+
+
+@pytest.mark.parametrize("digit", STROKES)
+def test_longest_bar_is_the_digit_drawn_and_clearing_empties_the_field(good_run, digit):
+    figure = draw_digit({"sequential": good_run.model})
+    field = figure.axes[0].images[0]
+    assert not bars(figure).any()
+    send(figure, "motion_notify_event", (0.5, 0.5))
+    assert np.asarray(field.get_array()).min() == 255
+    draw(figure, digit)
+    assert bars(figure).argmax() == digit
+    assert bars(figure).sum() == pytest.approx(1, abs=1e-5)
+    clear(figure)
+    assert not bars(figure).any()
+    assert np.asarray(field.get_array()).min() == 255
+
+
+def test_bars_move_while_one_draws(good_run):
+    figure = draw_digit({"sequential": good_run.model})
+    send(figure, "button_press_event", (0.5, 0.2), 1)
+    send(figure, "motion_notify_event", (0.5, 0.7))
+    time.sleep(0.35)  # it answers a few times per second
+    send(figure, "motion_notify_event", (0.5, 0.8))
+    assert bars(figure).argmax() == 1
+
+
+def test_strokes_are_separate_and_one_along_the_edge_is_recognized(good_run):
+    figure = draw_digit({"sequential": good_run.model})
+    for x in (0.3, 0.7):
+        send(figure, "button_press_event", (x, 0.5), 1)
+        send(figure, "button_release_event", (x, 0.5), 1)
+    assert np.asarray(figure.axes[0].images[0].get_array())[140, 140] == 255
+    clear(figure)
+    send(figure, "button_press_event", (0.001, 0.001), 1)
+    send(figure, "button_release_event", (0.001, 0.999), 1)
+    assert bars(figure).argmax() == 1
+
+
+def test_two_inputs_show_both_outputs_and_pairs_are_left_out(good_run, small_runs):
+    names = ("two_input_two_output", "shared_layers")
+    figure = draw_digit({"good": good_run.model} | {name: small_runs[name].model for name in names})
+    titles = [panel.get_title() for panel in figure.axes[1:]]
+    draw(figure, 7)
+
+    assert titles == ["good\noutput", "two_input_two_output\noutput_a", "two_input_two_output\noutput_b"]
+    assert bars(figure).sum(axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+    assert figure.get_supxlabel() == "Left out, because they compare two images: shared_layers"
+
+
+def test_what_is_no_dict_of_models_of_digits_is_refused(good_run, small_runs):
+    other = keras.Sequential([keras.Input((5,)), keras.layers.Dense(10)])
+    for models in ({}, good_run.model, {"a": 5}, {"a": other}, {"a": small_runs["shared_layers"].model}):
+        with pytest.raises(InputError, match="should .*Received: "):
+            draw_digit(models)
+
+
+def test_page_answers_in_a_browser_at_the_next_free_port_until_interrupted(good_run, tmp_path, monkeypatch, capsys):
+    opened = Queue()
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.put(url) or True)
+
+    def visit():
+        try:
+            url = opened.get(timeout=30)
+            with browser(tmp_path / "profile") as window:
+                window.get(url)
+                figure = plt.figure(plt.get_fignums()[0])
+                canvas = WebDriverWait(window, 60).until(lambda _: window.find_element(By.CLASS_NAME, "mpl-canvas"))
+                WebDriverWait(window, 60).until(lambda _: canvas.size["height"] == figure.bbox.height)
+                for digit in STROKES:
+                    draw_in_browser(window, canvas, figure, digit)
+                return url, window.get_log("browser")
+        finally:
+            time.sleep(1)  # until the server handles the signal
+            if WebAggApplication.started:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with socket.socket() as taken, ThreadPoolExecutor() as pool:
+        taken.bind(("127.0.0.1", plt.rcParams["webagg.port"]))
+        taken.listen()
+        visited = pool.submit(visit)
+        serve_drawing({"sequential": good_run.model})
+    url, log = visited.result()
+
+    assert log == []
+    assert url == f"http://127.0.0.1:{plt.rcParams['webagg.port'] + 1}"
+    assert capsys.readouterr().out.startswith(f"{url}\n")
+
+
+def draw_in_browser(window, canvas, figure, digit):
+    """Draw a digit with the mouse, wait for the answer and clear the field."""
+    field = figure.axes[0].bbox
+    middle = figure.bbox.width / 2, figure.bbox.height / 2
+    for points in STROKES[digit]:
+        mouse = ActionChains(window, duration=50)
+        for place, (x, y) in enumerate(points):
+            point = field.x0 + x * field.width - middle[0], middle[1] - field.y1 + y * field.height
+            mouse.move_to_element_with_offset(canvas, *map(round, point))
+            if place == 0:
+                mouse.click_and_hold()
+        mouse.release().perform()
+    WebDriverWait(window, 60).until(lambda _: bars(figure).any() and bars(figure).argmax() == digit)
+    mouse.context_click().perform()
+    WebDriverWait(window, 60).until(lambda _: not bars(figure).any())
