@@ -39,49 +39,43 @@ class Verdict:
 def which_api(model: keras.Model) -> Verdict:
     """Tell which API a model needs, ``"sequential"``, ``"functional"`` or ``"subclassing"``, and why.
 
-    Reads the graphs of the model and of the models nested in it; runs and compiles nothing. A Functional model that is
-    a plain chain gets ``"sequential"``; a Sequential model that uses a layer twice gets ``"functional"``: it can't be
-    restored from a file. The kinds of reasons are ``inputs``, ``outputs``, ``branch``, ``merge``, ``shared``,
-    ``operation`` (a function of ``keras.ops``), ``call`` (a layer called with more than its input) and ``subclass``.
-    Raises an InputError for anything but a Keras model.
+    Reads the graphs of the model and of the models nested in it. A Functional model that is a plain chain gets
+    ``"sequential"``; a Sequential model that uses a layer twice gets ``"functional"``: it can't be restored from a file.
+    The kinds of reasons are ``inputs``, ``outputs``, ``branch``, ``merge``, ``shared``, ``operation`` (of ``keras.ops``),
+    ``call`` (a layer called with more than its input) and ``subclass``. Raises an InputError for anything but a Keras
+    model. Follows both articles.
 
     >>> print(which_api(build_wide_deep(hidden_units=(64, 32))))
     functional: 'image' feeds 'flatten' and 'bypass'; 'bypass' joins 'image' and 'reshape'
-
-    Follows both articles.
     """
     if not isinstance(model, keras.Model):
         raise InputError(f"`model` should be a Keras model. Received: {type(model).__name__}.")
     nested, reasons = _nested_models(model), []
-    for part, _ in nested:
+    for part in nested:
         if not _has_graph(part):
             text = f"'{part.name}' is a {type(part).__name__}, whose layers are joined in the code of call()"
             reasons.append(Reason("subclass", (part.name,), text))
-        elif not isinstance(part, keras.Sequential):
+        elif isinstance(part, keras.Function):
             where = "" if part is model else f"in '{part.name}': "
             reasons += [Reason(kind, layers, where + text) for kind, layers, text in _graph_reasons(part)]
-    for layer, count in Counter(layer for _, used in nested for layer in used).items():
+    for layer, count in Counter(layer for used in nested.values() for layer in used).items():
         if count > 1:
             text = f"'{layer.name}' is used {count} times"
-            if any(isinstance(part, keras.Sequential) and layer in used for part, used in nested):
+            if any(isinstance(part, keras.Sequential) and layer in used for part, used in nested.items()):
                 text += ", which a Sequential model builds but does not restore from a file"
             reasons.append(Reason("shared", (layer.name,), text))
-    if any(reason.kind == "subclass" for reason in reasons):
-        return Verdict("subclassing", tuple(reasons))
-    return Verdict("functional" if reasons else "sequential", tuple(reasons))
+    kinds = [reason.kind for reason in reasons]
+    return Verdict("subclassing" if "subclass" in kinds else "functional" if kinds else "sequential", tuple(reasons))
 
 
 def to_sequential(model: keras.Model) -> keras.Sequential:
     """Convert a model to a Sequential model with the same layers and weights.
 
-    Predictions are bit-identical, and training one model trains the other. A Sequential model is returned as it is,
-    whatever its layers are. Raises an InputError with the reasons of ``which_api`` if the model can't be a plain stack
-    of layers, and for anything but a Keras model.
+    Predictions are bit-identical, and training one model trains the other. A Sequential model is returned as it is.
+    Raises an InputError with the reasons of ``which_api`` if the model can't be a plain stack of layers. Follows "Keras
+    Model Wars: Functional vs Sequential".
 
-    >>> to_sequential(build_functional_twin()).layers[1].name
-    'hidden_1'
-
-    Follows "Keras Model Wars: Functional vs Sequential".
+    >>> sequential = to_sequential(build_functional_twin())
     """
     verdict = which_api(model)
     if isinstance(model, keras.Sequential):
@@ -95,13 +89,10 @@ def to_functional(model: keras.Model) -> keras.Model:
     """Convert a model to a Functional model with the same layers and weights.
 
     Predictions are bit-identical, and training one model trains the other. A Functional model is returned as it is.
-    Raises an InputError for a subclassed model, whose graph is code, for a Sequential model that is not built yet, and
-    for anything but a Keras model.
-
-    >>> to_functional(build_sequential()).get_layer("hidden_1").units
-    256
-
+    Raises an InputError for a subclassed model, whose graph is code, and for a Sequential model that is not built yet.
     Follows "Keras Model Wars: Functional vs Sequential".
+
+    >>> functional = to_functional(build_sequential())
     """
     verdict = which_api(model)
     if not _has_graph(model):
@@ -120,29 +111,22 @@ def connections(model: keras.Model) -> list[tuple[keras.Operation, keras.Operati
 
 
 def _calls(model: keras.Model) -> list[Any]:
-    """Return the calls of layers in a Functional model's graph, as Keras's ``Node`` objects, in the order of the data.
-
-    The only place that reads a private attribute of Keras: nothing public tells which layer made a tensor from which
-    others. ``get_config`` does, but not for layers that can't be serialized.
-    """
-    position = {operation: place for place, operation in enumerate(model.operations)}
-    depths = sorted(model._nodes_by_depth.items(), reverse=True)
-    nodes = [node for _, nodes in depths for node in sorted(nodes, key=lambda node: position[node.operation])]
-    return [node for node in nodes if not node.is_input]
+    """Return the calls of layers in a Functional model's graph, as Keras's ``Node`` objects, in the order of the data."""
+    # Private, because nothing public tells which layer made a tensor from which others, unless it can be serialized.
+    places = {operation: place for place, operation in enumerate(model.operations)}
+    nodes = [(-depth, places[node.operation], node) for depth, nodes in model._nodes_by_depth.items() for node in nodes]
+    return [node for _, _, node in sorted(nodes, key=lambda entry: entry[:2]) if not node.is_input]
 
 
 def _graph_reasons(model: keras.Model) -> Iterator[tuple[str, tuple[str, ...], str]]:
     calls = _calls(model)
     origins = {tensor: tensor.name for tensor in model.inputs}
     origins |= {tensor: call.operation.name for call in calls for tensor in call.outputs}
-    uses = [(tensor, f"'{call.operation.name}'") for call in calls for tensor in call.input_tensors]
-    uses += [(tensor, "an output") for tensor in model.outputs]
     # A Sequential model returns whatever its last layer returns, even several tensors.
     last = calls[-1] if calls and calls[-1].outputs == model.outputs else None
-
     for what, tensors, structure in (("inputs", model.inputs, model.input), ("outputs", model.outputs, model.output)):
         names = tuple(origins[tensor] for tensor in tensors)
-        listed = ", ".join(f"'{name}'" for name in names)
+        listed = ", ".join(map(repr, names))
         if len(names) > 1 and (what == "inputs" or not last):
             yield what, names, f"{len(names)} {what}: {listed}"
         elif isinstance(structure, dict):
@@ -150,11 +134,12 @@ def _graph_reasons(model: keras.Model) -> Iterator[tuple[str, tuple[str, ...], s
     if not calls:
         yield "outputs", (), "there is no layer between its input and its output"
     for tensor, name in origins.items():
-        if len(users := [user for used, user in uses if used is tensor]) > 1:
+        users = [repr(call.operation.name) for call in calls for used in call.input_tensors if used is tensor]
+        users += ["an output" for output in model.outputs if output is tensor]
+        if len(users) > 1:
             yield "branch", (name,), f"'{name}' feeds {_counted(users)}"
     for call in calls:
-        name = call.operation.name
-        sources = tuple(origins[tensor] for tensor in call.input_tensors)
+        name, sources = call.operation.name, tuple(origins[tensor] for tensor in call.input_tensors)
         if len(sources) > 1:
             yield "merge", (name, *sources), f"'{name}' joins {_counted(map(repr, sources))}"
         if len(call.outputs) > 1 and call is not last:
@@ -170,32 +155,28 @@ def _extras(call: Any) -> Iterator[str]:
     parameters = inspect.signature(call.operation.call).parameters
     named = {f"argument {place}": value for place, value in enumerate(call.arguments.args, start=1)}
     for name, value in (named | call.arguments.kwargs).items():
-        if isinstance(value, keras.KerasTensor) or value is getattr(parameters.get(name), "default", None):
-            continue
-        tensors = [leaf for leaf in keras.tree.flatten(value) if isinstance(leaf, keras.KerasTensor)]
-        if len(tensors) < 2:  # several are a merge, which has its own reason
+        tensors = sum(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(value))
+        usual = isinstance(value, keras.KerasTensor) or value is getattr(parameters.get(name), "default", None)
+        if not usual and tensors < 2:  # several are a merge, which has its own reason
             yield f"{name} as a {type(value).__name__}" if tensors else f"{name}={value!r}"
 
 
-def _nested_models(model: keras.Model) -> list[tuple[keras.Model, list[Any]]]:
-    """Return a model and every model in it, each once, with the layers of its own graph, once per use."""
-    found, queue = [], [model]
+def _nested_models(model: keras.Model) -> dict[keras.Model, list[Any]]:
+    """Return a model and every model in it, with the layers of its own graph, once per use."""
+    found, queue = {}, [model]
     for part in queue:  # grows on the way
-        used = []
+        found[part] = []
         if _has_graph(part):
-            used = part.layers if isinstance(part, keras.Sequential) else [call.operation for call in _calls(part)]
-        found.append((part, used))
-        for layer in used:
-            inner = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
-            if isinstance(inner, keras.Model) and inner not in queue:
-                queue.append(inner)
+            stacked = isinstance(part, keras.Sequential)
+            found[part] = part.layers if stacked else [call.operation for call in _calls(part)]
+        inner = [layer.layer if isinstance(layer, keras.layers.Wrapper) else layer for layer in found[part]]
+        queue += [layer for layer in inner if isinstance(layer, keras.Model) and layer not in queue]
     return found
 
 
 def _has_graph(model: keras.Model) -> bool:
     """Tell whether Keras itself joins the model's layers: Sequential or Functional, without a call() of its own."""
-    own = [cls for cls in type(model).__mro__ if not cls.__module__.startswith("keras.")]
-    return isinstance(model, (keras.Sequential, keras.Function)) and not any("call" in vars(cls) for cls in own)
+    return isinstance(model, (keras.Sequential, keras.Function)) and type(model).call.__module__.startswith("keras.")
 
 
 def _counted(texts: Iterable[str]) -> str:

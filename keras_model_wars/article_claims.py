@@ -25,18 +25,15 @@ def claims() -> pd.DataFrame:
 
     Returns one row per statement: ``article`` (first or second), ``statement``, ``the article`` (possible or
     impossible), ``Keras`` (builds or refuses), ``evidence`` (what was measured, or Keras's own error) and ``holds``
-    (yes or no). Sets Python's, NumPy's and Keras's random seeds for the whole process, to give the same numbers again.
+    (yes or no). Sets Python's, NumPy's and Keras's random seeds for the whole process. Follows both articles.
 
     >>> claims().query("holds == 'no'")
-
-    Follows both articles.
     """
     rows = []
     for article, statement, possible, attempt in _CLAIMS:
         found, evidence = tried(attempt)
         says, does = "possible" if possible else "impossible", "refuses" if found is None else "builds"
-        holds = "yes" if (says, does) in (("possible", "builds"), ("impossible", "refuses")) else "no"
-        rows.append((article, statement, says, does, evidence, holds))
+        rows.append((article, statement, says, does, evidence, "yes" if possible == (does == "builds") else "no"))
     return pd.DataFrame(rows, columns=["article", "statement", "the article", "Keras", "evidence", "holds"])
 
 
@@ -47,26 +44,23 @@ def changes() -> pd.DataFrame:
     and ``tried`` (what that form gave). Sets Python's, NumPy's and Keras's random seeds for the whole process.
 
     >>> changes()["today's form"]
-
-    Follows both articles.
     """
     rows = [(line, tried(then)[1], form, tried(now)[1]) for line, then, form, now in _CHANGES]
     return pd.DataFrame(rows, columns=["in the articles", "today", "today's form", "tried"])
 
 
 def tried(attempt: Callable[[], Any]) -> tuple[Any, str]:
-    """Return what an attempt returned, None if Keras refused, and the evidence: that, and Keras's error or warnings."""
+    """Return what an attempt returned, None if Keras refused, and the evidence: it, and Keras's error or warnings."""
     keras.utils.set_random_seed(0)  # what is trained or measured would differ from run to run
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             found = attempt()
-            words = [str(found)]
+            words = [f"builds: {which_api(found)}" if isinstance(found, keras.Model) else str(found)]
         except (AttributeError, ImportError, TypeError, ValueError) as error:
             # Without Keras's preface and without what was received, whose counters differ from run to run.
             noise = r"(?s)Exception encountered when calling \S+|\x1b\[\d+m|(Received: \[|Inputs received).*"
-            text = re.sub(noise, "", str(error))
-            found, words = None, [f"{type(error).__name__}: {text}"]
+            found, words = None, [f"{type(error).__name__}: {re.sub(noise, '', str(error))}"]
     words += [f"{w.category.__name__}: {w.message}" for w in caught if issubclass(w.category, UserWarning)]
     return found, " ".join("; ".join(words).split())
 
@@ -81,8 +75,7 @@ def two_outputs(metrics: list | None = None, names: tuple = ("output_a", "output
 
 def sharing() -> keras.Sequential:
     """Build a tiny Sequential model that uses one layer twice."""
-    shared = dense()
-    return keras.Sequential([tiny_input(), shared, shared])
+    return keras.Sequential([tiny_input(), shared := dense(), shared])
 
 
 def difference(model: keras.Model, other: keras.Model, shape: tuple[int, ...] = (4, 4)) -> float:
@@ -100,8 +93,8 @@ def change_in_file(model: keras.Model, **custom_objects: type) -> float:
 
 def after_saving(model: keras.Model) -> str:
     """Tell what a file does to a tiny model that uses one layer twice."""
-    weights, change = len(model.weights), change_in_file(model)
-    return f"builds, {weights} weights for two uses; restored from a file, its predictions differ by {change:.2g}"
+    change = f"restored from a file, its predictions differ by {change_in_file(model):.2g}"
+    return f"builds, {len(model.weights)} weights for two uses; {change}"
 
 
 def tiny_input(name: str = "input") -> keras.KerasTensor:
@@ -114,30 +107,27 @@ def dense(name: str | None = "dense") -> layers.Dense:
     return layers.Dense(4, activation="tanh", name=name)
 
 
-def _built(model: keras.Model) -> str:
-    return f"builds: {which_api(model)}"
+def _stack(*parts: Any) -> keras.Sequential:
+    return keras.Sequential(list(parts), name="sequential")
 
 
-def _stack(*parts: Any) -> str:
-    return _built(keras.Sequential(list(parts), name="sequential"))
+def _lstm() -> list[Any]:
+    return [keras.Input((5, 4), name="input"), layers.LSTM(2, return_state=True, name="lstm")]
 
 
-def _lstm_states_joined() -> str:
-    inputs = keras.Input((5, 4), name="input")
-    _, *states = layers.LSTM(2, return_state=True, name="lstm")(inputs)
-    return _built(keras.Model(inputs, layers.Concatenate(name="concatenate")(states)))
+def _lstm_states_joined() -> keras.Model:
+    inputs, lstm = _lstm()
+    return keras.Model(inputs, layers.Concatenate(name="concatenate")(lstm(inputs)[1:]))
 
 
 def _bypass() -> str:
     model = models.build_wide_deep((8, 8))
-    for name in ("hidden_1", "hidden_2", "hidden_3"):
-        model.get_layer(name).set_weights([0 * weights for weights in model.get_layer(name).get_weights()])
+    for weights in model.weights[:-2]:  # all but the output layer's
+        weights.assign(0 * weights)
     black, white = model.predict(np.stack([np.zeros((28, 28)), np.ones((28, 28))]), verbose=0)
-    if np.array_equal(black, white):
+    if not (change := np.abs(black - white).max()):
         raise ValueError("with the deep path's weights at zero, the image makes no difference")
-    return (
-        f"builds; with the deep path's weights at zero, black and white images differ by {abs(black - white).max():.2f}"
-    )
+    return f"builds; with the deep path's weights at zero, black and white images differ by {change:.2f}"
 
 
 def _twin() -> str:
@@ -147,11 +137,10 @@ def _twin() -> str:
 
 
 def _layer_of_another_model() -> str:
-    shared = dense("shared")
-    first, second = (keras.Sequential([tiny_input(), *parts]) for parts in ([shared], [dense(), shared]))
-    before = first.get_weights()[0]
-    second.set_weights([weights + 1 for weights in second.get_weights()])
-    return f"builds; adding 1 to one model's weights adds {(first.get_weights()[0] - before).mean():.2g} to the other's"
+    model = keras.Sequential([tiny_input(), shared := dense("shared")])
+    other, before = keras.Sequential([tiny_input(), dense(), shared]), model.get_weights()[0]
+    other.set_weights([weights + 1 for weights in other.get_weights()])
+    return f"builds; adding 1 to one model's weights adds {(model.get_weights()[0] - before).mean():.2g} to the other's"
 
 
 def _progress() -> str:
@@ -163,41 +152,39 @@ def _progress() -> str:
 
 
 def _draw_without_graphviz(draw: Callable[[keras.Model, str], Any]) -> str:
-    with mock.patch.dict(os.environ, {"PATH": ""}), tempfile.TemporaryDirectory() as folder:
-        with contextlib.redirect_stdout(io.StringIO()) as screen:
+    screen = io.StringIO()
+    with mock.patch.dict(os.environ, PATH=""), tempfile.TemporaryDirectory() as folder:
+        with contextlib.redirect_stdout(screen):
             draw(models.build_sequential((8, 8)), f"{folder}/model.svg")
         if not os.listdir(folder):  # in a notebook, Keras only prints what it raises elsewhere
             raise ImportError(screen.getvalue())
-        return f"draws {', '.join(os.listdir(folder))}"
+    return "draws model.svg"
 
 
 # The article, its statement, whether it says that this is possible, and the attempt, which raises if Keras refuses.
 _CLAIMS = (
-    ("first", "a Sequential model is made layer by layer", True, lambda: _built(models.build_added_sequential((8, 8)))),
+    ("first", "a Sequential model is made layer by layer", True, lambda: models.build_added_sequential((8, 8))),
     ("first", "a Sequential model shares a layer, used twice along its chain", False, lambda: after_saving(sharing())),
     ("first", "a Sequential model shares a layer between two inputs", False,
      lambda: _stack(tiny_input("left"), shared := dense(), tiny_input("right"), shared)),
     ("first", "a Sequential model has branches", False, lambda: _stack(tiny_input(), [dense("short"), dense("deep")])),
     ("first", "a Sequential model joins branches", False, lambda: _stack(tiny_input(), layers.Concatenate())),
-    ("first", "a Sequential model has several inputs", False, lambda: _stack(tiny_input(), tiny_input("more"), dense())),
+    ("first", "a Sequential model has several inputs", False, lambda: _stack(tiny_input(), tiny_input("b"), dense())),
     ("first", "a Sequential model has several outputs", False,
-     lambda: _stack(keras.Input((5, 4)), layers.LSTM(2, return_state=True)) + ", the last layer returns 3 tensors"),
-    ("first", "a Sequential model passes two tensors on midway", False,
-     lambda: _stack(keras.Input((5, 4)), layers.LSTM(2, return_state=True), dense())),
+     lambda: f"builds: sequential, the last layer returns {len(_stack(*_lstm()).outputs)} tensors"),
+    ("first", "a Sequential model passes two tensors on midway", False, lambda: _stack(*_lstm(), dense())),
     ("first", "a Functional model passes two tensors on midway", True, _lstm_states_joined),
     ("first", "a Functional model shares a layer, used twice", True, lambda: after_saving(to_functional(sharing()))),
-    ("first", "a Functional model has branches that join", True, lambda: _built(models.build_wide_deep((8, 8)))),
+    ("first", "a Functional model has branches that join", True, lambda: models.build_wide_deep((8, 8))),
     ("first", "a Functional model leads its input past the deep path", True, _bypass),
     ("first", "a Functional model has several inputs and outputs", True,
-     lambda: _built(models.build_two_input_two_output((8, 8), 8))),
-    ("second", "a Sequential model's first layer takes `input_dim`", True,
-     lambda: _stack(layers.Dense(4, input_dim=4))),
+     lambda: models.build_two_input_two_output((8, 8), 8)),
+    ("second", "a Sequential model's first layer takes `input_dim`", True, lambda: _stack(layers.Dense(4, input_dim=4))),
     ("second", "a Sequential model has its input elsewhere than first", False,
      lambda: _stack(tiny_input(), dense(), tiny_input("late_input"))),
     ("second", "a Sequential model uses a layer of another model", False, _layer_of_another_model),
     ("second", "a Functional model says what a Sequential one says", True, _twin),
-    ("second", "a Functional model's inputs share the same layers", True,
-     lambda: _built(models.build_shared_layers((8, 8)))),
+    ("second", "a Functional model's inputs share the same layers", True, lambda: models.build_shared_layers((8, 8))),
 )  # fmt: skip
 
 # A line of the articles and what Keras does with it, then today's form and what that gives.

@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit  # what scipy.stats.t.ppf calls, without the second that scipy.stats takes to import
+from scipy.special import stdtrit  # scipy.stats.t.ppf, without the second that scipy.stats takes to import
 
 from keras_model_wars.checks import InputError
 
 History = Any  # a keras.callbacks.History, its dict, or a DataFrame: see as_history
+
 # The models whose logs the article prints, in its order.
 LOGGED_MODELS = ("sequential", "wide_deep", "two_input_two_output")
 
 
 @dataclass(frozen=True)
 class Typicality:
-    """How a run compares with other runs of the same model.
+    """How far a run lies from others: about 1 for one like them.
 
-    ``distance`` is the run's distance from the others, about 1 for a run like them; ``others`` are theirs, each left out
-    in turn with the run among the rest; ``farther`` is how many of the others are farther than the run.
+    ``distance`` is the run's; ``others`` are theirs, each left out in turn with the run among the rest; ``farther`` is
+    how many of the others are farther than the run.
     """
 
     distance: float
@@ -32,27 +33,26 @@ class Typicality:
 def article_log(model: str) -> pd.DataFrame:
     """Return the log that the first article printed for a model: one row per epoch, one column per metric.
 
-    The index is the epoch, counted from 1; ``seconds`` is the author's time per epoch; the other columns have the names
-    that Keras gives them today. Raises an InputError for a model that the first article did not train.
+    The index is the epoch, counted from 1; ``seconds`` is the author's time per epoch; the metrics have Keras's names
+    of today. Raises an InputError for a model that the first article did not train. The numbers are those of
+    "Sequential API vs Functional API model in Keras".
 
     >>> float(article_log("sequential").loc[20, "val_accuracy"])
     0.9782
-
-    The numbers are those of "Sequential API vs Functional API model in Keras".
     """
-    return _read(model, "").set_index("epoch")
+    return _read(model, "")
 
 
 def seed_histories(model: str, *, sample: bool = False) -> list[pd.DataFrame]:
     """Return the histories of our runs of a model with other seeds than 0, one DataFrame per seed.
 
-    They were made by ``keras-model-wars train MODEL --seed S`` on the full MNIST, or on the bundled sample with
-    ``sample=True``. Raises an InputError for a model that the first article did not train.
+    They come from ``keras-model-wars train MODEL --seed S`` on the full MNIST, or with ``sample`` on the bundled
+    sample. Raises an InputError for a model that the first article did not train.
 
     >>> len(seed_histories("sequential"))
     20
     """
-    table = _read(model, "_sample_seeds" if sample else "_seeds").set_index("epoch")
+    table = _read(model, "_sample_seeds" if sample else "_seeds")
     return [history.drop(columns="seed") for _, history in table.groupby("seed")]
 
 
@@ -61,11 +61,10 @@ def prediction_interval(histories: Sequence[History], confidence: float = 0.95) 
 
     Takes histories as ``as_history`` does, and returns a DataFrame indexed by ``epoch`` and ``metric`` with ``mean``,
     ``low`` and ``high``: mean ± t((1 + confidence) / 2, n - 1) s √(1 + 1/n) of the n runs, s their standard deviation
-    with n - 1. Raises an InputError for fewer than two histories, or a confidence outside of (0, 1).
+    with n - 1. Raises an InputError for fewer than two histories, or a confidence outside of (0, 1). Follows Hahn and
+    Meeker, "Statistical Intervals" (1991), section 4.7.
 
     >>> prediction_interval(seed_histories("sequential")).loc[(20, "val_accuracy"), "low"]
-
-    Follows Hahn and Meeker, "Statistical Intervals" (1991), section 4.7: a normal population's next observation.
     """
     if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
         raise InputError(f"`confidence` should be a number between 0 and 1. Received: confidence={confidence!r}.")
@@ -82,25 +81,23 @@ def how_typical(history: History, histories: Sequence[History]) -> Typicality:
     histories have in common, with the mean and standard deviation s of the m other runs. If the runs differ by nothing
     but their seeds, any of the n + 1 is the farthest with probability 1 / (n + 1): with 19 or more ``histories``,
     ``farther == 0`` is a false alarm at most once in twenty. Raises an InputError for fewer than three histories, for
-    values that are not finite, and for a metric whose values are all the same.
+    values that are not finite, and for a metric without spread. A permutation test, exact however the epochs are
+    correlated: Phipson and Smyth, "Permutation P-values Should Never Be Zero" (2010).
 
     >>> how_typical(article_log("sequential"), seed_histories("sequential")).farther
     15
-
-    The rank is a permutation test, exact however the epochs are correlated: Phipson and Smyth, "Permutation P-values
-    Should Never Be Zero" (2010).
     """
-    values = _stacked([history, *histories])
+    values = _stacked([history, *histories] if isinstance(histories, (list, tuple)) else histories)
     if values.shape[1] < 4 or not np.isfinite(values).all(axis=None):
+        received = f"{values.shape[1] - 1} histories, {int((~np.isfinite(values)).sum(axis=None))} values not finite"
         raise InputError(
-            f"`histories` should be three or more, of finite numbers like `history`. Received: {len(histories)} histories."
+            f"`histories` should be three or more, of finite numbers like `history`. Received: {received}."
         )
     distances = []
     for run in values:
         others = values.drop(columns=run)
         spread = others.std(axis=1)
-        if (constant := spread.index[spread <= 1e-12]).size:
-            epoch, metric = constant[0]
+        for epoch, metric in spread.index[spread < 1e-12]:
             raise InputError(f"`{metric}` should differ between the runs. Received: no spread in epoch {epoch}.")
         z = (values[run] - others.mean(axis=1)) / (spread * np.sqrt(1 + 1 / others.shape[1]))
         distances.append(float(np.sqrt((z**2).mean())))
@@ -120,12 +117,12 @@ def compare_with_article(history: History, model: str) -> pd.DataFrame:
     """
     log, history = article_log(model).drop(columns="seconds"), as_history(history)
     if missing := [name for name in log if name not in history]:
-        raise InputError(
-            f"`history` should have the metrics {', '.join(log)}. Received: one without {', '.join(missing)}."
-        )
-    table = _series(log).rename("article").to_frame().join(_series(history[list(log)]).rename("measured"), how="inner")
+        expected = f"`history` should have the metrics {', '.join(log)}"
+        raise InputError(f"{expected}. Received: one without {', '.join(missing)}.")
+    table = pd.concat({"article": _series(log), "measured": _series(history[list(log)])}, axis=1, join="inner")
     if table.empty:
-        raise InputError(f"`history` should have epochs from 1 to {len(log)}. Received: {history.index[:3].tolist()}.")
+        received = history.index[:3].tolist()
+        raise InputError(f"`history` should have epochs from 1 to {len(log)}. Received: {received}.")
     table["difference"] = table["measured"] - table["article"]
     table = table.join(prediction_interval(seed_histories(model)))
     table["inside"] = table["measured"].between(table["low"], table["high"])
@@ -137,37 +134,31 @@ def as_history(history: History) -> pd.DataFrame:
     """Return a history as a DataFrame with one row per epoch, indexed by ``epoch``, counted from 1.
 
     Takes a ``keras.callbacks.History``, whose epochs are its own; its ``history`` dict; or a DataFrame, by its index if
-    that is named ``epoch`` and by its rows otherwise. Raises an InputError for anything else, for a history without
-    epochs or ``loss``, and for one that holds anything but numbers.
+    that is named ``epoch`` and by its rows otherwise. Raises an InputError for anything else.
     """
-    epochs = None
-    if isinstance(getattr(history, "history", None), dict):  # a History, known without importing Keras
-        history, epochs = history.history, np.array(history.epoch, dtype=int) + 1
+    epochs = getattr(history, "epoch", None)  # a History, known without importing Keras
+    table = history.history if isinstance(epochs, list) else history
     try:
-        table = pd.DataFrame(history) if isinstance(history, (dict, pd.DataFrame)) else pd.DataFrame()
+        table = pd.DataFrame(table if isinstance(table, (dict, pd.DataFrame)) else {})
     except ValueError:  # ragged
         table = pd.DataFrame()
-    if "loss" not in table or table.empty or not all(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes):
-        raise InputError(
-            "`history` should be what `fit` returned or a run's history: one row of numbers per epoch, with a column "
-            f"`loss`. Received: {type(history).__name__} with columns {list(table)}."
-        )
     if table.index.name != "epoch":
-        table.index = pd.Index(range(1, len(table) + 1) if epochs is None else epochs, name="epoch")
-        table = table.drop(columns="epoch", errors="ignore")  # of a CSV file, which may count from 0
-    if not table.index.is_unique:
-        raise InputError(f"`history` should have every epoch once. Received: {table.index.tolist()}.")
+        epochs = [epoch + 1 for epoch in epochs] if isinstance(epochs, list) else range(1, len(table) + 1)
+        table = table.set_axis(pd.Index(epochs, name="epoch")).drop(columns="epoch", errors="ignore")
+    numeric = all(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)
+    if "loss" not in table or table.empty or not numeric or not table.index.is_unique:
+        expected = "`history` should be what `fit` returned or a run's: numbers, one row per epoch, a column `loss`"
+        received = f"{type(history).__name__} with columns {list(table)} and epochs {table.index[:9].tolist()}"
+        raise InputError(f"{expected}. Received: {received}.")
     return table
 
 
 def _read(model: str, kind: str) -> pd.DataFrame:
     if not isinstance(model, str) or model not in LOGGED_MODELS:
-        raise InputError(
-            f"`model` should be one that the first article trained: {', '.join(LOGGED_MODELS)}. Received: {model!r}."
-        )
-    file = importlib.resources.files("keras_model_wars") / "logs" / f"{model}{kind}.csv"
-    with file.open() as rows:
-        return pd.read_csv(rows)
+        expected = f"`model` should be one that the first article trained: {', '.join(LOGGED_MODELS)}"
+        raise InputError(f"{expected}. Received: {model!r}.")
+    with (importlib.resources.files("keras_model_wars") / "logs" / f"{model}{kind}.csv").open() as rows:
+        return pd.read_csv(rows, index_col="epoch")
 
 
 def _series(history: pd.DataFrame) -> pd.Series:
@@ -179,9 +170,8 @@ def _stacked(histories: Sequence[History]) -> pd.DataFrame:
     """Return histories as a table of one column per run and one row per epoch and metric that all of them have."""
     if not isinstance(histories, (list, tuple)) or len(histories) < 2:
         raise InputError(f"`histories` should be a list of two or more. Received: {type(histories).__name__}.")
-    table = pd.concat(
-        [_series(as_history(history)) for history in histories], axis=1, join="inner", keys=range(len(histories))
-    )
+    columns = {run: _series(as_history(history)) for run, history in enumerate(histories)}
+    table = pd.concat(columns, axis=1, join="inner")
     if table.empty:
         raise InputError("`histories` should have epochs and metrics in common. Received: none in common.")
     return table

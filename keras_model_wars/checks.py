@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+PictureFile = str | os.PathLike | None
 PICTURE_FORMATS = (".png", ".svg", ".pdf")
-
 # What TensorFlow says about this machine's processor and missing CUDA, and Graphviz about the system's fonts.
 _CHATTER = re.compile(
-    r"WARNING: All log messages before absl|[IW]\d{4} \d\d:|E\d{4} \d\d:.*cuda|To enable the following instructions|Fontconfig warning"
+    r"WARNING: All log messages before absl|[IW]\d{4} \d\d:|E\d{4} \d\d:.*cuda|To enable the following|Fontconfig warning"
 )
 
 
@@ -31,9 +31,8 @@ def whole_number(name: str, value: Any, lowest: int = 1, highest: int = 2**31 - 
     """Return a whole number from ``lowest`` to ``highest`` as an int, or raise an InputError."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not lowest <= value <= highest:
-        raise InputError(
-            f"`{name}` should be a whole number from {lowest:,} to {highest:,}. Received: {name}={value!r}."
-        )
+        expected = f"`{name}` should be a whole number from {lowest:,} to {highest:,}"
+        raise InputError(f"{expected}. Received: {name}={value!r}.")
     return int(value)
 
 
@@ -53,17 +52,16 @@ def file_path(name: str, value: Any) -> Path:
 
 
 def array(name: str, value: Any, expected: str, kinds: str = "biuf") -> np.ndarray:
-    """Return an array whose dtype is of one of the NumPy ``kinds``, or raise an InputError that names what was ``expected``."""
-    try:
-        values = np.asarray(value)
-    except (ValueError, TypeError, OverflowError):  # ragged
-        raise InputError(f"`{name}` should be {expected}. Received: a ragged {type(value).__name__}.") from None
-    if values.dtype.kind not in kinds:
-        raise InputError(f"`{name}` should be {expected}. Received: {type(value).__name__} with dtype={values.dtype}.")
-    return values
+    """Return an array whose dtype is of one of the NumPy ``kinds``, or raise an InputError that says what was ``expected``."""
+    with suppress(ValueError, TypeError, OverflowError):  # ragged
+        value = np.asarray(value)
+    if getattr(value, "dtype", np.dtype(object)).kind not in kinds:
+        received = f"dtype={value.dtype}" if isinstance(value, np.ndarray) else f"a ragged {type(value).__name__}"
+        raise InputError(f"`{name}` should be {expected}. Received: {received}.")
+    return value
 
 
-def check_picture_path(path: str | os.PathLike | None) -> None:
+def check_picture_path(path: PictureFile) -> None:
     """Raise an InputError if ``path`` has an unsupported file extension for a picture."""
     if path is not None and file_path("to_file", path).suffix.lower() not in PICTURE_FORMATS:
         raise InputError(f"The picture's file should end in {', '.join(PICTURE_FORMATS)}. Received: {path}.")
@@ -73,11 +71,8 @@ def check_picture_path(path: str | os.PathLike | None) -> None:
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` to write to, and rename it into place on success.
 
-    The temporary file keeps the extension, by which Keras, matplotlib and Graphviz choose their format. If writing
-    fails, an existing file at ``path`` stays whole and nothing half written is left.
-
-    >>> with replacing("history.csv") as temporary:
-    ...     temporary.write_text("epoch,loss")
+    It keeps the extension, by which Keras, matplotlib and Graphviz choose their format. If writing fails, an existing
+    file at ``path`` stays whole and nothing half written is left.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +96,8 @@ def import_keras(intra_op_threads: int | None = None) -> None:
     ``intra_op_threads`` applies to the whole process: TensorFlow can't change it once it has been initialized.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Every model traces its own functions, and TensorFlow takes five models in one process for a mistake.
+    logging.getLogger("tensorflow").addFilter(_is_not_about_retracing)
     with quiet_libraries():
         try:
             import keras
@@ -111,18 +108,21 @@ def import_keras(intra_op_threads: int | None = None) -> None:
                 with suppress(RuntimeError):  # initialized already, by somebody else's code with their own threads
                     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
             keras.ops.zeros(1)
-            # Every model traces its own functions, and TensorFlow takes five models in one process for a mistake.
-            logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
         except (ImportError, ValueError) as error:  # not installed, or no such backend
+            received = f"KERAS_BACKEND={os.environ.get('KERAS_BACKEND')!r} ({error})"
             raise ImportError(
-                f"Keras should find its backend, by default tensorflow. Received: KERAS_BACKEND={os.environ.get('KERAS_BACKEND')!r} "
-                f"({error}). Unset KERAS_BACKEND, or install what it names."
+                f"Keras should find its backend, by default tensorflow. Received: {received}. "
+                "Unset KERAS_BACKEND, or install what it names."
             ) from None
+
+
+def _is_not_about_retracing(record: logging.LogRecord) -> bool:
+    return "tf.function retracing" not in record.getMessage()
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Hide known log messages that libraries write past Python to file descriptor 2; let everything else through."""
+    """Hold known log messages that libraries write past Python to file descriptor 2; let everything else through."""
     try:
         sys.stderr.flush()
         screen = os.dup(2)

@@ -1,6 +1,7 @@
 """The `keras-model-wars` command."""
 
 import importlib.metadata
+import json
 import os
 import shlex
 import sys
@@ -39,6 +40,11 @@ HiddenUnits = Annotated[str | None, typer.Option(metavar="A,B", help=UNITS, show
 Seed = Annotated[int, typer.Option(help="For the initial weights and the order of the digits.")]
 Data = Annotated[Path | None, typer.Option(help="An mnist.npz as Keras's, or sample.", show_default=DIGITS)]
 Out = Annotated[Path | None, typer.Option(help="Folder for the files.", show_default="runs/MODEL")]
+RunsFolder = Annotated[Path, typer.Option(help="A folder of runs, or a single run's folder.")]
+Page = Annotated[Path, typer.Option(help="The page to write.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run, or a shorter one.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over in the run's folder.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")]
 Picture = Annotated[Path | None, typer.Option("--out", help="A .png, .svg or .pdf file.")]
 
 
@@ -67,27 +73,17 @@ def train(
     seed: Seed = 0,
     data: Data = None,
     out: Out = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run, or a shorter one.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over in the run's folder.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a model, and save it with its history and pictures in a folder."""
-    keywords = _builder_keywords(model, hidden_units)
+    experiment, keywords = find_experiment(model), _builder_keywords(hidden_units)
     # Chosen for the article's widths; for others it is up to TensorFlow.
-    intra_op_threads = None if keywords else find_experiment(model).intra_op_threads
-    _package(intra_op_threads).train(
-        model,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed,
-        data=data,
-        out=out or Path("runs") / model,
-        resume=resume,
-        overwrite=overwrite,
-        verbose=not quiet,
-        **keywords,
-    )
+    intra_op_threads = None if keywords else experiment.intra_op_threads
+    keywords |= {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": data}
+    keywords |= {"out": out or Path("runs") / model, "resume": resume, "overwrite": overwrite, "verbose": not quiet}
+    _package(intra_op_threads).train(model, **keywords)
 
 
 @app.command()
@@ -144,10 +140,8 @@ def predict(run: Run, images: Images, out: Picture = None) -> None:
             print(f"{' and '.join(names)}: {answer}")
         else:
             print(f"{names}: {probabilities.idxmax()}")
-        _print_table(
-            {"digit": name, "probability": f"{share:.3f}", "from 0 to 1": _bar(share)}
-            for name, share in probabilities.items()
-        )
+        rows = ((name, f"{share:.3f}", _bar(share)) for name, share in probabilities.items())
+        _print_table(dict(zip(("digit", "probability", "from 0 to 1"), row)) for row in rows)
     if out is not None:
         package.plot_predictions(images, predictions, out)
         print(f"Written: {out}")
@@ -157,21 +151,14 @@ def predict(run: Run, images: Images, out: Picture = None) -> None:
 def claims() -> None:
     """Put both articles' claims to the test, and show what has changed since."""
     package = _package()
-    for title, table in (
-        ("What each API can do", package.scoreboard),
-        ("What the articles claim", package.claims),
-        ("What has changed since", package.changes),
-        ("What trips readers today", package.pitfalls),
-    ):
+    titles = "What each API can do", "What the articles claim", "What has changed since", "What trips readers today"
+    for title, table in zip(titles, (package.scoreboard, package.claims, package.changes, package.pitfalls)):
         print(f"{title}\n")
         _print_table(table().to_dict("records"))
 
 
 @app.command()
-def report(
-    runs: Annotated[Path, typer.Option(help="A folder of runs, or a single run's folder.")] = Path("runs"),
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
-) -> None:
+def report(runs: RunsFolder = Path("runs"), out: Page = Path("report.html")) -> None:
     """Write one HTML page about your finished runs."""
     from keras_model_wars.report import make_report
 
@@ -182,7 +169,12 @@ def report(
 @app.command()
 def draw(runs: Runs = None) -> None:
     """Open a page to draw a digit on, and watch the models answer."""
-    runs = runs or [record.parent for record in sorted(Path("runs").glob("*/run.json"))]
+    records = sorted(Path("runs").glob("*/run.json"))
+    runs = runs or [file.parent for file in records if "test" in json.loads(file.read_text(encoding="utf-8"))]
+    if not runs:
+        raise InputError(
+            "`runs/` should hold a finished run. Received: none. Train one: keras-model-wars train sequential"
+        )
     package = _package()
     from keras_model_wars.drawing import serve_drawing
 
@@ -241,22 +233,18 @@ def _package(intra_op_threads: int | None = None) -> Any:
 def _network(model: str, hidden_units: str | None, also: str = "") -> Any:
     """Return the model of that name, with the widths asked for, or the one saved in a folder or file."""
     if model in EXPERIMENTS:
-        keywords = _builder_keywords(model, hidden_units)
+        keywords = _builder_keywords(hidden_units)
         _package()
-        return find_experiment(model).build(**keywords)
+        return EXPERIMENTS[model].build(**keywords)
     if hidden_units is not None or not (Path(model).suffix or os.sep in model or Path(model).exists()):
         expected = f"one of {MODELS}" + (", to go with --hidden-units" if hidden_units is not None else "")
         raise InputError(f"MODEL should be {expected}, {also}a run's folder or a .keras file. Received: {model}.")
     return _package().load_model(model)
 
 
-def _builder_keywords(model: str, hidden_units: str | None) -> dict[str, Any]:
-    find_experiment(model)
-    if hidden_units is None:
-        return {}
+def _builder_keywords(hidden_units: str | None) -> dict[str, Any]:
     try:
-        return {"hidden_units": tuple(int(units) for units in hidden_units.split(","))}
+        return {} if hidden_units is None else {"hidden_units": tuple(int(units) for units in hidden_units.split(","))}
     except ValueError:
-        raise InputError(
-            f"--hidden-units should be two numbers above zero, such as 256,128. Received: {hidden_units}."
-        ) from None
+        expected = "--hidden-units should be two numbers above zero, such as 256,128"
+        raise InputError(f"{expected}. Received: {hidden_units}.") from None

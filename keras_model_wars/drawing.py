@@ -23,31 +23,31 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
 
     >>> figure = draw_digit({"sequential": run.model})
     """
-    side, width = 280, 22  # of the paper and of the pen
-    image = Image.new("L", (side, side), 255)
-    pen = ImageDraw.Draw(image)
+    image = Image.new("L", (280, 280), 255)
+    pen, paper = ImageDraw.Draw(image), image.copy()
 
     def predict(model):
         return predict_digits(model, [image] * len(getattr(model, "inputs", None) or [image]))
 
-    pen.line((140, 60, 140, 220), 0, width)  # a one, to check the models before anybody draws
+    pen.line((140, 60, 140, 220), 0, 22)  # a one, to check the models before anybody draws
     tried = {name: len(predict(model).columns) for name, model in models.items()} if isinstance(models, dict) else {}
-    image.paste(255, (0, 0, side, side))
+    image.paste(paper)
     asked = [name for name, columns in tried.items() if columns == 10]
     if not asked:
         raise InputError(f"`models` should be a dict with a model that takes single digits. Received: {models!r}.")
     outputs = [f"{name}\n{output}" for name in asked for output in getattr(models[name], "output_names", ["output"])]
     size, widths = (4 + 1.6 * len(outputs), 4.2), [2.5, *[1] * len(outputs)]
-    figure, (field, *panels) = plt.subplots(1, len(widths), figsize=size, width_ratios=widths)
+    figure, (field, *panels) = plt.subplots(1, len(widths), figsize=size, width_ratios=widths, layout="constrained")
+    figure.set_label("Keras Model Wars")  # what older versions of matplotlib show as the window's title
+    figure.canvas.manager.set_window_title("Keras Model Wars")
     shown = field.imshow(image, cmap="gray", vmin=0, vmax=255)
     field.set(title="Draw a digit\n(right click: clear)", xticks=[], yticks=[], navigate=False)
     for panel, output in zip(panels, outputs):
         panel.set_title(output, fontsize=9, parse_math=False)
         panel.set(xlim=(0, 1), ylim=(9.6, -0.6), xticks=[0, 1], yticks=range(10), navigate=False)
     bars = [bar for panel in panels for bar in panel.barh(range(10), 0, color=LAYER_COLORS["output"])]
-    pairs = ", ".join(name for name in tried if name not in asked)
-    figure.supxlabel(f"Left out, because they compare two images: {pairs}" if pairs else "", fontsize=9)
-    figure.tight_layout()
+    if pairs := ", ".join(name for name in tried if name not in asked):
+        figure.supxlabel(f"Left out, because they compare two images: {pairs}", fontsize=9, parse_math=False, wrap=True)
     stroke, answered = [], 0.0
 
     def on_mouse(event: MouseEvent) -> None:
@@ -56,18 +56,18 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
             return
         if event.button == MouseButton.LEFT and event.inaxes is field:
             stroke.append((event.xdata, event.ydata))
-            pen.line(stroke[-2:], 0, width)
-            pen.circle(stroke[-1], width / 2, 0)
+            pen.line(stroke[-2:], 0, 22)
+            pen.circle(stroke[-1], 11, 0)
         elif event.button == MouseButton.RIGHT:
-            image.paste(255, (0, 0, side, side))
+            image.paste(paper)
         ended = event.name == "button_release_event"
         if ended or (stroke and time.monotonic() > answered + 0.3):
             try:
-                rows = np.vstack([predict(models[name]) for name in asked])
+                widths = np.vstack([predict(models[name]) for name in asked]).flat
             except InputError:  # nothing drawn yet, or no clear digit
-                rows = np.zeros((len(outputs), 10))
-            for bar, probability in zip(bars, rows.flat):
-                bar.set_width(probability)
+                widths = [0] * len(bars)
+            for bar, width in zip(bars, widths):
+                bar.set_width(width)
             answered = time.monotonic()
         if ended:
             stroke.clear()

@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 class Experiment:
     """A model of the articles and how it is trained.
 
-    ``builder`` is the name of a function in ``models``, so that listing the experiments need not import TensorFlow;
     ``prepare`` turns MNIST into digits for training, validation and testing. ``intra_op_threads`` is the number of
     threads for a single operation, None for one thread per core.
     """
 
     name: str
     title: str
-    builder: str
     prepare: Callable[[Mnist], splits.Splits]
     epochs: int
     batch_size: int = 32
@@ -33,6 +31,11 @@ class Experiment:
     loss: str = "sparse_categorical_crossentropy"
     # In a small model, handing half of an operation to another thread takes longer than the operation itself.
     intra_op_threads: int | None = 1
+
+    @property
+    def builder(self) -> str:
+        """The name of the function in ``models``: a name, because listing the experiments need not import TensorFlow."""
+        return f"build_{self.name}"
 
     def build(self, **keywords: Any) -> "keras.Model":
         """Build the uncompiled model; the keywords are the builder's."""
@@ -49,13 +52,10 @@ class Experiment:
 
 
 _ALL = (
-    Experiment(
-        "sequential", "Sequential: a plain stack of layers", "build_sequential", splits.prepare_digits, epochs=20
-    ),
+    Experiment("sequential", "Sequential: a plain stack of layers", splits.prepare_digits, epochs=20),
     Experiment(
         "wide_deep",
         "Functional: wide and deep, with a bypass",
-        "build_wide_deep",
         splits.prepare_digits,
         epochs=10,
         intra_op_threads=None,
@@ -63,29 +63,17 @@ _ALL = (
     Experiment(
         "two_input_two_output",
         "Functional: two inputs and two outputs",
-        "build_two_input_two_output",
         splits.prepare_two_inputs,
         epochs=10,
         intra_op_threads=None,
     ),
     Experiment(
-        "added_sequential",
-        "Sequential: layers added one by one, on flat vectors",
-        "build_added_sequential",
-        splits.prepare_flat,
-        epochs=20,
+        "added_sequential", "Sequential: layers added one by one, on flat vectors", splits.prepare_flat, epochs=20
     ),
-    Experiment(
-        "functional_twin",
-        "Functional: the Sequential model's twin",
-        "build_functional_twin",
-        splits.prepare_digits,
-        epochs=20,
-    ),
+    Experiment("functional_twin", "Functional: the Sequential model's twin", splits.prepare_digits, epochs=20),
     Experiment(
         "shared_layers",
         "Functional: do two images show the same digit? One shared stack of layers",
-        "build_shared_layers",
         splits.prepare_pairs,
         epochs=5,
         momentum=0.9,  # plain SGD needs about twenty epochs for the same accuracy

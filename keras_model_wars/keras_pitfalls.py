@@ -18,11 +18,10 @@ def scoreboard() -> pd.DataFrame:
     """Try what a Sequential, a Functional and a subclassed model can do.
 
     Returns one row per need: ``what you need``, and ``Sequential``, ``Functional`` and ``subclassed``, each yes or no.
-    Take the first column that says yes to all you need. Sets Python's, NumPy's and Keras's global random seeds.
+    Take the first column that says yes to all you need. Sets Python's, NumPy's and Keras's global random seeds. Follows
+    both articles, which compare the first two.
 
     >>> scoreboard().set_index("what you need")
-
-    Follows both articles, which compare the first two.
     """
     rows = [(need, *_cells(*attempts)) for need, *attempts in _NEEDS]
     return pd.DataFrame(rows, columns=["what you need", "Sequential", "Functional", "subclassed"])
@@ -33,36 +32,15 @@ def pitfalls() -> pd.DataFrame:
 
     Returns one row per pitfall: ``pitfall``, ``today`` (what the installed Keras did), ``cure``, ``cured`` (what it did
     with the cure) and ``still true``: yes, or no if Keras did the same without the cure. Sets Python's, NumPy's and
-    Keras's random seeds for the whole process.
+    Keras's random seeds for the whole process. Follows the articles' code, and the issues that the rows name.
 
     >>> pitfalls()[["pitfall", "cure"]]
-
-    Follows the articles' code, and the issues that the rows name.
     """
     rows = []
     for pitfall, attempt, cure, cured_attempt in _PITFALLS:
-        # The first sentence of an error will do.
-        today, cured = (evidence.split(". ")[0] for evidence in (tried(attempt)[1], tried(cured_attempt)[1]))
+        today, cured = (tried(each)[1].split(". ")[0] for each in (attempt, cured_attempt))  # an error's first sentence
         rows.append((pitfall, today, cure, cured, "no" if today == cured else "yes"))
     return pd.DataFrame(rows, columns=["pitfall", "today", "cure", "cured", "still true"])
-
-
-def _cells(x: Any, stack: Callable, join: Callable, test: Callable) -> list[str]:
-    class Subclassed(keras.Model):  # in here, loading can't find it by its name
-        def __init__(self, **options: Any):
-            super().__init__(**options)
-            self.hidden, self.last = _plain_stack()
-
-        def call(self, inputs: Any) -> Any:
-            return join(inputs, self.hidden, self.last)
-
-    inputs = keras.tree.map_structure(lambda array: keras.Input(array.shape[1:]), x)
-    builders = (
-        lambda: keras.Sequential([tiny_input(), *stack()]),
-        lambda: keras.Model(inputs, join(inputs, *_plain_stack())),
-        Subclassed,
-    )
-    return ["yes" if tried(lambda build=build: test(build(), x))[0] else "no" for build in builders]
 
 
 def _plain_stack() -> list[layers.Layer]:
@@ -84,27 +62,44 @@ def _runs(model: keras.Model, x: Any) -> bool:
 
 
 _X = np.ones((2, 4), dtype="float32")
-# What one may need, the data, the layers of a Sequential model, how the other two join layers, and the test.
+
+
+def _cells(stack: Callable, join: Callable, test: Callable = _runs, x: Any = _X) -> list[str]:
+    class Subclassed(keras.Model):  # in here, loading can't find it by its name
+        def __init__(self, **options: Any):
+            super().__init__(**options)
+            self.hidden, self.last = _plain_stack()
+
+        def call(self, inputs: Any) -> Any:
+            return join(inputs, self.hidden, self.last)
+
+    inputs = keras.tree.map_structure(lambda array: keras.Input(array.shape[1:]), x)
+    builders = (
+        lambda: keras.Sequential([tiny_input(), *stack()]),
+        lambda: keras.Model(inputs, join(inputs, *_plain_stack())),
+        Subclassed,
+    )
+    return ["yes" if tried(lambda build=build: test(build(), x))[0] else "no" for build in builders]
+
+
+# What one may need, the layers of a Sequential model, how the other two join layers, the test, and the data.
 _NEEDS = (
-    ("a plain stack of layers", _X, _plain_stack, _chain, _runs),
-    ("branches that join", _X, lambda: [_plain_stack(), layers.Add()],
-     lambda x, hidden, last: layers.add([hidden(x), last(x)]), _runs),
-    ("several inputs", [_X, _X], lambda: [tiny_input("second_input"), layers.Add()],
-     lambda x, hidden, last: layers.add([hidden(x[0]), last(x[1])]), _runs),
-    ("several outputs, each with its own layer", _X, lambda: [_plain_stack()],
-     lambda x, hidden, last: [hidden(x), last(x)], _runs),
-    ("a layer used twice, and restored from a file", _X, lambda: [shared := dense(), shared],
-     lambda x, hidden, last: hidden(hidden(x)),
+    ("a plain stack of layers", _plain_stack, _chain),
+    ("branches that join", lambda: [_plain_stack(), layers.Add()], lambda x, a, b: layers.add([a(x), b(x)])),
+    ("several inputs", lambda: [tiny_input("second_input"), layers.Add()],
+     lambda x, a, b: layers.add([a(x[0]), b(x[1])]), _runs, [_X, _X]),
+    ("several outputs, each with its own layer", lambda: [_plain_stack()], lambda x, a, b: [a(x), b(x)]),
+    ("a layer used twice, and restored from a file", lambda: [shared := dense(), shared], lambda x, a, b: a(a(x)),
      lambda model, x: _runs(model, x) and not change_in_file(model, Subclassed=type(model))),
-    ("parameters counted and diagram drawn before any data", _X, _plain_stack, _chain,
+    ("parameters counted and diagram drawn before any data", _plain_stack, _chain,
      lambda model, x: model.count_params() and keras.utils.model_to_dot(model)),
-    ("input of a wrong width refused on the first call", _X, _plain_stack, _chain,
+    ("input of a wrong width refused on the first call", _plain_stack, _chain,
      lambda model, x: tried(lambda: model(x[:, :3]))[0] is None),
-    ("the output of a hidden layer", _X, _plain_stack, _chain,
+    ("the output of a hidden layer", _plain_stack, _chain,
      lambda model, x: _runs(model, x) and keras.Model(model.inputs, model.get_layer("hidden").output)),
-    ("loaded from a .keras file where its class is not defined", _X, _plain_stack, _chain,
+    ("loaded from a .keras file where its class is not defined", _plain_stack, _chain,
      lambda model, x: _runs(model, x) and not change_in_file(model)),
-    ("depth that depends on the data", _X, lambda: [dense()] * int(keras.ops.max(tiny_input())), _repeat, _runs),
+    ("depth that depends on the data", lambda: [dense()] * int(keras.ops.max(tiny_input())), _repeat),
 )  # fmt: skip
 
 
@@ -114,10 +109,9 @@ def _subtracted(given: Any, named: bool = False) -> str:
     return f"total - part = 5 - 2 gives {float(keras.ops.squeeze(model(given))):.0f}"
 
 
-def _trained(by_label: bool = False, activation: str | None = "softmax", sparse: bool = True) -> str:
+def _trained(by_label: bool = False, activation: str | None = "softmax", loss="sparse_categorical_crossentropy") -> str:
     labels = np.repeat(np.arange(4), 16) if by_label else np.tile(np.arange(4), 16)
     model = keras.Sequential([tiny_input(), layers.Dense(4, activation=activation)])
-    loss = "sparse_categorical_crossentropy" if sparse else "categorical_crossentropy"
     model.compile(keras.optimizers.SGD(9.0), loss, metrics=["accuracy"], run_eagerly=True)
     history = model.fit(np.eye(4)[labels], labels, validation_split=0.25, batch_size=64, epochs=3, verbose=0).history
     return f"accuracy {history['accuracy'][-1]:.2f}, val_accuracy {history['val_accuracy'][-1]:.2f}"
@@ -125,14 +119,16 @@ def _trained(by_label: bool = False, activation: str | None = "softmax", sparse:
 
 def _orders(reshuffled: bool) -> str:
     seen, digits = [], np.arange(8.0).reshape(8, 1)
-    order = ReshuffledDataset(digits, digits, batch_size=4, seed=0)
     model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
     model.compile("sgd", lambda y, outputs: seen.extend(np.ravel(y)) or keras.ops.mean(outputs), run_eagerly=True)
-    if reshuffled:
-        model.fit(order.dataset, callbacks=[order], shuffle=False, epochs=2, verbose=0)
-    else:
-        model.fit(digits, digits, batch_size=4, epochs=2, verbose=0)
+    order = ReshuffledDataset(digits, digits, batch_size=4, seed=0)
+    ours, theirs = {"x": order.dataset, "callbacks": [order]}, {"x": digits, "y": digits, "batch_size": 4}
+    model.fit(**(ours if reshuffled else theirs), shuffle=not reshuffled, epochs=2, verbose=0)
     return f"the second epoch takes {'the same' if seen[:8] == seen[8:] else 'another'} order"
+
+
+def _shape(*parts: Any) -> str:
+    return f"gives shape {keras.Sequential(list(parts)).layers[0].output.shape}"
 
 
 _TOTAL, _PART = np.array([[5.0]]), np.array([[2.0]])
@@ -151,14 +147,12 @@ _PITFALLS = (
      "`keras_model_wars.to_functional`", lambda: after_saving(to_functional(sharing()))),
     ("no softmax before `sparse_categorical_crossentropy`", lambda: _trained(activation=None),
      "a softmax, or the loss with `from_logits=True`", _trained),
-    ("labels as numbers with `categorical_crossentropy`", lambda: _trained(sparse=False),
-     "`sparse_categorical_crossentropy`", _trained),
-    ("one metric for two outputs", lambda: two_outputs(["accuracy"]), "a list per output",
-     lambda: two_outputs([["accuracy"]] * 2)),
+    ("labels as numbers with `categorical_crossentropy`",
+     lambda: _trained(loss="categorical_crossentropy"), "`sparse_categorical_crossentropy`", _trained),
+    ("one metric for two outputs", lambda: two_outputs(["accuracy"]),
+     "a list per output", lambda: two_outputs([["accuracy"]] * 2)),
     ("a TensorFlow function on a KerasTensor", lambda: f"gives shape {tf.reduce_sum(tiny_input(), axis=1).shape}",
      "`keras.ops`, or a layer", lambda: f"gives shape {keras.ops.sum(tiny_input(), axis=1).shape}"),
-    ("`.output` of a layer in a Sequential model without an input",
-     lambda: f"gives shape {keras.Sequential([dense()]).layers[0].output.shape}",
-     "a `keras.Input` first",
-     lambda: f"gives shape {keras.Sequential([tiny_input(), dense()]).layers[0].output.shape}"),
+    ("`.output` of a layer in a Sequential model without an input", lambda: _shape(dense()),
+     "a `keras.Input` first", lambda: _shape(tiny_input(), dense())),
 )  # fmt: skip

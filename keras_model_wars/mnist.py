@@ -10,7 +10,6 @@ import textwrap
 import threading
 import urllib.request
 import warnings
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -26,39 +25,35 @@ ENVIRONMENT_VARIABLE = "KERAS_MODEL_WARS_MNIST"
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _KERAS_FILE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 _NETWORK_SECONDS = 6
-_LARGEST_FILE = 2**29  # nine times MNIST
 
 
 def load_mnist(path: str | os.PathLike | None = None) -> Mnist:
     """Load MNIST as Keras does, or the bundled sample of 5,000 real digits where there is no network.
 
-    Returns ``(x_train, y_train), (x_test, y_test)``: images as uint8 of shape (count, 28, 28) and labels as uint8 of
-    shape (count,). Sources in this order: ``path``, an ``.npz`` file as Keras lays it out, or ``"sample"``; the file
-    that the environment variable ``KERAS_MODEL_WARS_MNIST`` names; Keras's cache, or its download into it; the sample
-    (4,500 digits to train, 500 to test), with a UserWarning. ``"sample"`` needs no network and gives the same digits
-    everywhere. Raises an InputError if a named file is not MNIST.
+    Returns ``(x_train, y_train), (x_test, y_test)``: images as uint8 of shape (count, 28, 28), labels as uint8 of shape
+    (count,). ``path`` is an ``.npz`` file as Keras lays it out, or ``"sample"``: 4,500 digits to train and 500 to test,
+    the same everywhere. Without it, the file that the environment variable ``KERAS_MODEL_WARS_MNIST`` names, Keras's
+    cache, its download, and the sample are tried in turn, the last with a UserWarning. Raises an InputError if a named
+    file is not MNIST. Follows both articles' first step; the data set is LeCun, Cortes and Burges, "The MNIST database"
+    (1998).
 
     >>> (x_train, y_train), (x_test, y_test) = load_mnist("sample")
-
-    Follows both articles' first step; the data set is LeCun, Cortes and Burges, "The MNIST database" (1998).
     """
     return find_mnist(path)[0]
 
 
 def find_mnist(path: str | os.PathLike | None = None) -> tuple[Mnist, str]:
     """Load MNIST as ``load_mnist`` does, and also return where the digits came from."""
-    source = str(path)
-    if path is None and os.environ.get(ENVIRONMENT_VARIABLE):
-        path = os.environ[ENVIRONMENT_VARIABLE]
-        source = f"{path} ({ENVIRONMENT_VARIABLE})"
-    if path is not None and str(path) != "sample":
-        return _read_npz(file_path("path", path)), source
-    if path is None:
+    named = (os.environ.get(ENVIRONMENT_VARIABLE) or None) if path is None else path
+    if named is not None and str(named) != "sample":
+        return _read_npz(file_path("path", named)), f"{named} ({ENVIRONMENT_VARIABLE})" if path is None else str(path)
+    if named is None:
         cached = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
         try:
             return (_read_npz(cached) if cached.exists() else _download(cached)), f"Keras's cache ({cached})"
         except Exception as error:
-            reason = "Keras's cached mnist.npz is damaged" if cached.exists() else _reason(error)
+            reason = "Keras's cached mnist.npz is damaged" if cached.exists() else f"the download failed ({error}"
+            reason = textwrap.shorten(reason, 70, placeholder=" ...") + ")" * (not cached.exists())
             warnings.warn(
                 f"Using the bundled sample of 5,000 digits: {reason}. For all 70,000, pass --data mnist.npz.",
                 stacklevel=3,
@@ -79,29 +74,25 @@ def check_mnist(mnist: Any, name: str) -> Mnist:
     try:
         (x_train, y_train), (x_test, y_test) = mnist
     except (TypeError, ValueError):
-        received = f"Received: {type(mnist).__name__}."
-        raise InputError(f"{name} should be (x_train, y_train), (x_test, y_test). {received}") from None
-    train, test = _check_part(x_train, y_train, "train", name), _check_part(x_test, y_test, "test", name)
-    if len(np.unique(train[1])) < 2:
-        raise InputError(f"{name}: y_train should hold two or more different digits. Received: only {train[1][0]}.")
-    return train, test
-
-
-def _check_part(x: Any, y: Any, part: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(x), np.asarray(y)
-    for values, what, shape, highest in ((x, f"x_{part}", (28, 28), 255), (y, f"y_{part}", (), 9)):
-        if values.ndim != 1 + len(shape) or values.shape[1:] != shape or not len(values):
-            expected = " x ".join(["N", *map(str, shape)])
-            raise InputError(
-                f"{name}: {what} should have the shape {expected}, N above zero. Received: {values.shape}."
-            )
-        whole = values.dtype.kind in "iu"
-        if not whole or values.min() < 0 or values.max() > highest:
-            received = f"{values.min()} to {values.max()}" if whole else f"dtype={values.dtype}"
-            raise InputError(f"{name}: {what} should hold whole numbers from 0 to {highest}. Received: {received}.")
-    if len(x) != len(y):
-        raise InputError(f"{name}: x_{part} and y_{part} should have one length. Received: {len(x)} and {len(y)}.")
-    return x.astype(np.uint8, copy=False), y.astype(np.uint8, copy=False)
+        expected = f"{name} should be (x_train, y_train), (x_test, y_test)"
+        raise InputError(f"{expected}. Received: {type(mnist).__name__}.") from None
+    arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    for part, values in arrays.items():
+        values = np.asarray(values)
+        shape, highest = ((28, 28), 255) if part[0] == "x" else ((), 9)
+        if values.shape[1:] != shape or not values.size:
+            expected = f"{name}: {part} should have the shape {' x '.join(['N', *map(str, shape)])}, N above zero"
+            raise InputError(f"{expected}. Received: {values.shape}.")
+        if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > highest:
+            received = f"dtype={values.dtype}, {values.min()} to {values.max()}"
+            raise InputError(f"{name}: {part} should hold whole numbers from 0 to {highest}. Received: {received}.")
+        arrays[part] = values.astype(np.uint8, copy=False)
+    x_train, y_train, x_test, y_test = arrays.values()
+    if len(x_train) != len(y_train) or len(x_test) != len(y_test) or len(np.unique(y_train)) < 2:
+        expected = f"{name} should hold one label per image, and two or more different digits to train on"
+        received = f"{len(x_train)} and {len(x_test)} images, {len(y_train)} and {len(y_test)} labels"
+        raise InputError(f"{expected}. Received: {received}, digits {np.unique(y_train)} to train on.")
+    return (x_train, y_train), (x_test, y_test)
 
 
 def _read_npz(path: Path) -> Mnist:
@@ -109,10 +100,6 @@ def _read_npz(path: Path) -> Mnist:
     if not path.is_file():
         raise InputError(f"{expected}. Received: {'a folder' if path.is_dir() else 'no such file'}.")
     try:
-        with zipfile.ZipFile(path) as packed:
-            size = sum(entry.file_size for entry in packed.infolist())
-        if size > _LARGEST_FILE:
-            raise ValueError(f"it unpacks to {size:,} bytes, more than {_LARGEST_FILE:,}")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in _ARRAYS if name in file}
     except Exception as error:  # a broken file fails in NumPy, zipfile, zlib or the file system, each in its own way
@@ -123,30 +110,28 @@ def _read_npz(path: Path) -> Mnist:
 
 
 def _download(cached: Path) -> Mnist:
-    """Download MNIST into Keras's cache: an answer has a deadline, but a download that moves goes on, however slowly."""
+    """Download MNIST into Keras's cache. An answer has a deadline; a download that moves goes on, however slowly."""
     answer: queue.Queue = queue.Queue()
 
     def connect() -> None:
         try:
             answer.put(urllib.request.urlopen(_KERAS_FILE, timeout=_NETWORK_SECONDS))
         except Exception as error:
-            answer.put(error)
+            answer.put(getattr(error, "reason", error))
 
     # The socket's timeout bounds one address, and Python tries every one in turn where a firewall drops packets.
     threading.Thread(target=connect, daemon=True).start()
-    response = answer.get(timeout=2 * _NETWORK_SECONDS)
-    if isinstance(response, Exception):
-        raise response
+    try:
+        response = answer.get(timeout=2 * _NETWORK_SECONDS)
+    except queue.Empty:
+        raise TimeoutError("no answer") from None
+    if not hasattr(response, "read"):
+        raise ConnectionError(response)
     print(f"Downloading {_KERAS_FILE}", file=sys.stderr)
     with response, replacing(cached) as temporary:
         with temporary.open("wb") as file:
             shutil.copyfileobj(response, file)
         return _read_npz(temporary)
-
-
-def _reason(error: Exception) -> str:
-    text = "no answer" if isinstance(error, queue.Empty) else str(getattr(error, "reason", error))
-    return textwrap.shorten(f"the download failed ({text}", 70, placeholder=" ...") + ")"
 
 
 def _load_sample() -> Mnist:

@@ -11,12 +11,11 @@ def build_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.Sequen
 
     Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities, one per digit. ``hidden_units``
     are the widths of the two hidden layers; raises an InputError for anything but two whole numbers above zero. Has
-    235,146 parameters with the default widths.
+    235,146 parameters with the default widths. Follows "Sequential API vs Functional API model in Keras", the first
+    model.
 
     >>> build_sequential().output_shape
     (None, 10)
-
-    Follows "Sequential API vs Functional API model in Keras", the first model.
     """
     first, second = _two_widths(hidden_units)
     return keras.Sequential(
@@ -37,13 +36,11 @@ def build_wide_deep(hidden_units: tuple[int, int] = (2**14, 512)) -> keras.Model
     Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities. The image goes through three
     hidden layers and, unchanged, past them; both meet in the layer ``bypass``. ``hidden_units`` are the widths of the
     first two hidden layers, as for ``build_sequential``; the third is always 784, to be reshaped into an image. Has
-    21,668,442 parameters with the default widths.
+    21,668,442 parameters with the default widths. Follows "Sequential API vs Functional API model in Keras", the second
+    model; the idea is from Cheng et al., "Wide & Deep Learning for Recommender Systems" (2016).
 
     >>> build_wide_deep(hidden_units=(64, 32)).get_layer("bypass").output.shape
     (None, 28, 56)
-
-    Follows "Sequential API vs Functional API model in Keras", the second model; the idea is from Cheng et al., "Wide &
-    Deep Learning for Recommender Systems" (2016).
     """
     first, second = _two_widths(hidden_units)
     inputs = keras.Input((28, 28), name="image")
@@ -65,12 +62,11 @@ def build_two_input_two_output(hidden_units: tuple[int, int] = (2**14, 512), bra
     probabilities for each, named ``output_a`` and ``output_b``. The deep path starts at ``input_a`` only; its result is
     joined with ``input_a`` for the first output and with ``input_b`` for the second. ``hidden_units`` as for
     ``build_wide_deep``; ``branch_units`` is the width of the second output's own hidden layer, a whole number above
-    zero. Has 22,476,900 parameters with the default widths.
+    zero. Has 22,476,900 parameters with the default widths. Follows "Sequential API vs Functional API model in Keras",
+    the third model.
 
     >>> build_two_input_two_output(hidden_units=(64, 32), branch_units=16).output_names
     ['output_a', 'output_b']
-
-    Follows "Sequential API vs Functional API model in Keras", the third model.
     """
     first, second, branch = *_two_widths(hidden_units), whole_number("branch_units", branch_units)
     input_a = keras.Input((28, 28), name="input_a")
@@ -97,11 +93,10 @@ def build_added_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.
 
     Takes flat vectors of 784 pixels, float32 in [0, 1], and returns ten probabilities. ``hidden_units`` as for
     ``build_sequential``: this is the same network, written differently. Has 235,146 parameters with the default widths.
+    Follows "Keras Model Wars: Functional vs Sequential", with an ``Input`` first in place of ``input_dim``.
 
     >>> build_added_sequential().input_shape
     (None, 784)
-
-    Follows "Keras Model Wars: Functional vs Sequential", with an ``Input`` first in place of ``input_dim``.
     """
     first, second = _two_widths(hidden_units)
     model = keras.Sequential(name="added_sequential")
@@ -118,12 +113,11 @@ def build_added_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.
 def build_functional_twin(hidden_units: tuple[int, int] = (256, 128)) -> keras.Model:
     """Build the network of ``build_sequential`` with the Functional API: one model, two ways to write it.
 
-    Takes and returns what ``build_sequential`` does. With the same weights, its predictions are bit-identical.
+    Takes and returns what ``build_sequential`` does. With the same weights, its predictions are bit-identical. Follows
+    "Keras Model Wars: Functional vs Sequential": whatever a Sequential model can express, a Functional one can.
 
     >>> twin, model = build_functional_twin(), build_sequential()
     >>> twin.set_weights(model.get_weights())
-
-    Follows "Keras Model Wars: Functional vs Sequential": whatever a Sequential model can express, a Functional one can.
     """
     first, second = _two_widths(hidden_units)
     inputs = keras.Input((28, 28), name="image")
@@ -140,13 +134,12 @@ def build_shared_layers(hidden_units: tuple[int, int] = (256, 128)) -> keras.Mod
     Takes two images of shape (28, 28), float32 in [0, 1], named ``left`` and ``right``, and returns one number, the
     probability that both show the same digit. Both images go through the same layers, so whatever is learned from one
     side serves the other. ``hidden_units`` are the widths of the shared layers, as for ``build_sequential``. Has
-    233,985 parameters with the default widths.
+    233,985 parameters with the default widths. Follows "Keras Model Wars: Functional vs Sequential", its inputs "that
+    share the same layers"; the idea is from Bromley et al., "Signature Verification using a Siamese Time Delay Neural
+    Network" (1993).
 
     >>> build_shared_layers().input_shape
     [(None, 28, 28), (None, 28, 28)]
-
-    Follows "Keras Model Wars: Functional vs Sequential", its inputs "that share the same layers"; the idea is from
-    Bromley et al., "Signature Verification using a Siamese Time Delay Neural Network" (1993).
     """
     first, second = _two_widths(hidden_units)
     left = keras.Input((28, 28), name="left")

@@ -2,7 +2,6 @@
 
 import os
 import textwrap
-import warnings
 import zipfile
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from keras_model_wars.checks import InputError, check_picture_path, file_path, import_keras
+from keras_model_wars.checks import InputError, PictureFile, check_picture_path, file_path, import_keras
 from keras_model_wars.experiments import EXPERIMENTS
 from keras_model_wars.splits import scale_pixels
 
@@ -53,11 +52,13 @@ def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
     """Prepare a picture of a digit as MNIST's digits were: light on dark, shape (28, 28), uint8.
 
     Takes a file (PNG, JPEG, GIF, BMP, TIFF or WebP), a Pillow image, or an array of shape (height, width) or (height,
-    width, 1, 3 or 4); of any size and color. The paper is fitted to the border as a quadratic surface. What stands out is
-    scaled into a box of 20 x 20 and placed by its center of mass; thin strokes are thickened. ``name`` is what errors call
-    the picture. Raises an InputError if it can't be read or does not show one digit on plain paper.
+    width, 1, 3 or 4), of any size and color. What stands out from the paper is scaled into a box of 20 x 20 and placed
+    by its center of mass; thin strokes are thickened. ``name`` is what errors call the picture. Raises an InputError if
+    it can't be read or does not show one digit on plain paper. Follows LeCun, Cortes and Burges, "The MNIST database"
+    (1998).
 
-    Follows LeCun, Cortes and Burges, "The MNIST database" (1998).
+    >>> prepare_image("three.png").shape
+    (28, 28)
     """
     name = name or (os.fspath(image) if isinstance(image, (str, os.PathLike)) else "`image`")
     ink = _measure_ink(_open_image(image, name))
@@ -71,16 +72,14 @@ def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
     strokes = np.isin(things, np.flatnonzero(near) + 1)
     ink = np.where(ndimage.distance_transform_edt(~strokes) <= max(1, side / 15), ink, 0)
     digit = np.pad(ink[ndimage.find_objects(np.int8(ink > 0.15))[0]], 1)
-    strong = digit > 0.5
-    pixel = max(digit.shape) / 20
-    # A stroke is four times as wide as its pixels are far from its edge. MNIST's are 1.3 to 6 pixels wide, usually 2.3, and
-    # its digits have at most eight pieces and holes.
+    strong, pixel = digit > 0.5, max(digit.shape) / 20
+    # A stroke is four times as wide as its pixels are far from its edge: in MNIST 1.3 to 6 pixels, usually 2.3.
     width = (4 * ndimage.distance_transform_edt(strong)[strong].mean() - 2) / pixel
     several = (sides[~near] >= side / 2).any() or near.sum() + ndimage.label(~strong)[1] > 12
     if several or width > 8 or digit.shape[1] > 2 * digit.shape[0]:
         received = "several things, noise or squared paper" if several else "a line or a filled area"
-        advice = "use plain paper, or cut the lines away"
-        raise InputError(f"{name} should show one digit, drawn in strokes. Received: {received}; {advice}.")
+        received += "; use plain paper, or cut the lines away"
+        raise InputError(f"{name} should show one digit, drawn in strokes. Received: {received}.")
     if width < 1.3:
         pen = max(1, round((2.3 - width) * pixel))
         digit = ndimage.maximum_filter(np.pad(digit, pen), size=pen)
@@ -93,31 +92,28 @@ def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
 
 
 def _open_image(image: Picture, name: str) -> Image.Image:
-    expected = f"{name} should be a PNG, JPEG, GIF, BMP, TIFF or WebP file, a Pillow image or an array"
-    if isinstance(image, (str, os.PathLike)):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                # Not EPS, which Pillow would hand to another program.
-                with Image.open(image, formats=("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")) as file:
-                    image = ImageOps.exif_transpose(file)
-        except Exception as error:  # a broken file fails in Pillow, zlib or struct, each in its own way
-            raise InputError(f"{expected}. Received: {error}.") from None
-    if not isinstance(image, Image.Image) or image.mode[0] in "IF":  # 16 or 32 bits, which Pillow would cut off at 255
-        array = np.asarray(image)
-        shaped = array.size and (array.ndim == 2 or array.shape[2:] in ((1,), (3,), (4,)))
-        if not shaped or array.dtype.kind not in "buif" or not 0 <= array.min() <= array.max() <= 65_535:
-            received = f"{type(image).__name__} of shape {array.shape} and dtype {array.dtype}"
-            raise InputError(f"{expected} in [0, 1], [0, 255] or [0, 65535]. Received: {received}.")
-        highest = next(highest for highest in (1, 255, 65_535) if array.max() <= highest)
-        image = Image.fromarray(np.uint8(array * (255 / highest)).squeeze(2 if array.shape[2:] == (1,) else ()))
-    image = (image if image.has_transparency_data else image.convert("RGB")).convert("RGBA")
-    image.thumbnail((512, 512))
-    return image
+    try:
+        if isinstance(image, (str, os.PathLike)):
+            # Not EPS, which Pillow would hand to another program.
+            with Image.open(image, formats=("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")) as file:
+                image = ImageOps.exif_transpose(file)
+        if not isinstance(image, Image.Image) or image.mode[0] in "IF":  # 16 or 32 bits, which Pillow would cut off
+            values = np.asarray(image)
+            numbers = values.ndim > 1 and values.dtype.kind in "buif" and values.size
+            if not numbers or not 0 <= values.min() <= values.max() <= 65_535:
+                raise ValueError(f"{type(image).__name__} of shape {values.shape} and dtype {values.dtype}")
+            scale = 255 / min(highest for highest in (1, 255, 65_535) if values.max() <= highest)
+            image = Image.fromarray(np.uint8(values * scale).squeeze(2 if values.shape[2:] == (1,) else ()))
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        image.thumbnail((512, 512))
+        return image.convert("RGBA")
+    except Exception as error:  # whatever Pillow, NumPy or zlib find wrong
+        expected = f"{name} should be a PNG, JPEG, GIF, BMP, TIFF or WebP file, a Pillow image or an array in [0, 255]"
+        raise InputError(f"{expected}. Received: {error}.") from None
 
 
 def _measure_ink(image: Image.Image) -> np.ndarray:
-    """Return how far each pixel is from the paper: 0 for paper, 1 for ink."""
+    """Return how far each pixel is from the paper, a quadratic surface fitted to the border: 0 for paper, 1 for ink."""
     pixels = np.asarray(image, np.float32) / 255
     colors, seen = pixels[..., :3], pixels[..., 3] > 0.5
     if not seen.all():  # a card with round corners, or drawn on nothing in whatever color
@@ -130,8 +126,7 @@ def _measure_ink(image: Image.Image) -> np.ndarray:
     border &= np.abs(colors - usual).max(axis=-1) < 0.25
     paper = usual + surface @ np.linalg.lstsq(surface[border], colors[border] - usual, rcond=None)[0]
     ink = np.abs(colors - paper).max(axis=-1)
-    # Fewer than twenty pixels are noise, less than 0.12 is no contrast.
-    return np.clip(ink / max(np.sort(ink, axis=None)[-20:].min(), 0.24), 0, 1)
+    return np.clip(ink / max(np.sort(ink, axis=None)[-20:].min(), 0.24), 0, 1)  # twenty pixels and more are no noise
 
 
 def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) -> pd.DataFrame:
@@ -139,11 +134,10 @@ def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) ->
 
     Takes what ``prepare_image`` takes, one or several. A model with two inputs and two outputs takes a picture for each
     input in turn, and each gets a row; one that compares pairs gives one row per pair and the column ``same digit``.
-    Raises an InputError for other models, for pictures that show no digit, and for half a pair.
+    Raises an InputError for other models, for pictures that show no digit, and for half a pair. Follows "Keras Model
+    Wars: Functional vs Sequential": a trained model predicts what it has not seen before.
 
     >>> predict_digits(model, ["three.png", "eight.jpg"]).idxmax(axis="columns")
-
-    Follows "Keras Model Wars: Functional vs Sequential": a trained model predicts what it has not seen before.
     """
     inputs, outputs = ([t.shape[1:] for t in getattr(model, side, None) or []] for side in ("inputs", "outputs"))
     images_in = inputs and all(shape in ((28, 28), (28, 28, 1), (784,)) for shape in inputs)
@@ -154,29 +148,23 @@ def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) ->
 
     pictures, names = _name_pictures(images)
     if not pictures or len(pictures) % len(inputs):
-        each = f"{len(inputs)} pictures, one for each input ({', '.join(tensor.name for tensor in model.inputs)})"
-        expected = each if len(inputs) > 1 else "one picture or more"
+        expected = f"{len(inputs)} per prediction, one for each input ({', '.join(t.name for t in model.inputs)})"
         raise InputError(f"`images` should be {expected}. Received: {len(pictures)}.")
     prepared = np.stack([prepare_image(picture, name) for picture, name in zip(pictures, names)])
-    rows = []
-    for part in np.array_split(prepared, range(1000, len(prepared), 1000)):
-        x = [scale_pixels(part[i :: len(inputs)]).reshape(-1, *shape) for i, shape in enumerate(inputs)]
-        # Not model.predict, which compiles a graph for each model: TensorFlow warns of the fifth.
-        answers = tree.flatten(model(x if len(x) > 1 else x[0], training=False))
-        rows.append(np.stack([ops.convert_to_numpy(answer) for answer in answers], axis=1))
-    rows = np.concatenate(rows).reshape(-1, outputs[0][0])
+    x = [scale_pixels(prepared[i :: len(inputs)]).reshape(-1, *shape) for i, shape in enumerate(inputs)]
+    answers = tree.flatten(model(x if len(x) > 1 else x[0], training=False))  # quicker than predict for a few pictures
+    rows = np.stack([ops.convert_to_numpy(answer) for answer in answers], axis=1).reshape(-1, outputs[0][0])
     index, columns = pd.Index(names, name="image"), pd.RangeIndex(10, name="digit")
     if outputs[0] == (1,):
-        index = pd.MultiIndex.from_arrays([names[0::2], names[1::2]], names=["left", "right"])
-        columns = ["same digit"]
+        index, columns = pd.MultiIndex.from_arrays([names[0::2], names[1::2]], names=["left", "right"]), ["same digit"]
     predictions = pd.DataFrame(rows, index, columns)
-    # For plot_predictions. As text, because pandas compares attrs, which fails for arrays.
-    predictions.attrs["prepared"] = {name: picture.tobytes().hex() for name, picture in zip(names, prepared)}
+    # For plot_predictions; as lists, because pandas compares attrs.
+    predictions.attrs["prepared"] = dict(zip(names, prepared.tolist()))
     return predictions
 
 
 def plot_predictions(
-    images: Picture | Iterable[Picture], predictions: pd.DataFrame, to_file: str | os.PathLike | None = None
+    images: Picture | Iterable[Picture], predictions: pd.DataFrame, to_file: PictureFile = None
 ) -> Figure:
     """Draw each picture as the network sees it, beside its probabilities as bars.
 
@@ -193,13 +181,12 @@ def plot_predictions(
     if len(pictures) != wide * len(predictions):
         expected = f"`predictions` should be what predict_digits returns for the {len(pictures)} `images`"
         raise InputError(f"{expected}. Received: {len(predictions)} rows.")
-    same = np.ravel(predictions.index.to_list()).tolist() == names
-    prepared = predictions.attrs.get("prepared", {}) if same else {}
+    prepared = predictions.attrs.get("prepared", {}) if np.ravel(predictions.index.to_list()).tolist() == names else {}
     figure = Figure(figsize=(3.2 + 2 * wide, 2.6 * len(predictions)), layout="constrained")
     grid = figure.subplots(len(predictions), wide + 1, squeeze=False, width_ratios=[*[1] * wide, 1.4])
     for axis, picture, name in zip(grid[:, :-1].flat, pictures, names):
-        seen = bytearray.fromhex(prepared[name]) if name in prepared else prepare_image(picture, name)
-        axis.imshow(np.uint8(seen).reshape(28, 28), cmap="gray", vmin=0, vmax=255)
+        seen = prepared[name] if name in prepared else prepare_image(picture, name)
+        axis.imshow(seen, cmap="gray", vmin=0, vmax=255)
         axis.set_title(os.path.basename(name), fontsize=10, parse_math=False, wrap=True)
         axis.set(xticks=[], yticks=[])
     for axis, row in zip(grid[:, -1], predictions.to_numpy()):

@@ -24,19 +24,16 @@ _PICTURES = {
 def make_report(runs: str | os.PathLike = "runs", out: str | os.PathLike = "report.html") -> None:
     """Write one self-contained HTML page about the finished runs in a folder.
 
-    ``runs`` is a folder of runs as ``train`` leaves them, or a single run's folder. The page shows what their files hold:
-    settings, results, summary, diagram, learning curves, comparison with the article, and mistakes. Unfinished runs and
-    missing pictures are left out. Raises an InputError for a damaged run, and for a folder without a finished one.
+    ``runs`` is a folder of runs as ``train`` leaves them, or a single run's folder. Unfinished runs and missing pictures
+    are left out. Raises an InputError for a damaged run, and for a folder without a finished one.
 
     >>> make_report("runs", "report.html")
     """
     folder, out = file_path("runs", runs), file_path("out", out)
     sections = sorted(_sections(folder), key=lambda section: (section["place"], section["name"]))
     if not sections:
-        raise InputError(
-            "`runs` should be a folder with a finished run; `keras-model-wars train sequential` makes one. "
-            f"Received: {folder}."
-        )
+        expected = "`runs` should be a folder with a finished run; `keras-model-wars train sequential` makes one"
+        raise InputError(f"{expected}. Received: {folder}.")
     environment = jinja2.Environment(loader=jinja2.PackageLoader("keras_model_wars"), autoescape=True)
     page = environment.get_template("report.html").render(sections=sections)
     with replacing(out) as temporary:
@@ -47,14 +44,14 @@ def _sections(runs: Path) -> Iterator[dict[str, Any]]:
     for file in filter(Path.is_file, (runs / "run.json", *runs.glob("*/run.json"))):
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            experiment = find_experiment(record["settings"]["model"])
+            title = find_experiment(record["settings"]["model"]).title
             if "test" in record:
-                yield _section(file.parent, experiment.title, record)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(
-                f"{file} and the files beside it should be as `train` writes them; train again with `--overwrite`. "
-                f"Received: {error!r}."
-            ) from None
+                yield _section(file.parent, title, record)
+        except (ValueError, TypeError, KeyError, AttributeError, FileNotFoundError) as error:
+            expected = (
+                f"{file} and the files beside it should be as `train` writes them; train again with `--overwrite`"
+            )
+            raise InputError(f"{expected}. Received: {error!r}.") from None
 
 
 def _section(folder: Path, title: str, record: dict[str, Any]) -> dict[str, Any]:
@@ -68,36 +65,20 @@ def _section(folder: Path, title: str, record: dict[str, Any]) -> dict[str, Any]
         comparison = pd.read_csv(folder / "article_comparison.csv")
         inside, epoch = comparison["inside"].eq(True).sum(), comparison["epoch"].max()
         last = comparison[comparison["epoch"] == epoch].set_index("metric").rename_axis(None)
-        shown = last[["article", "measured", "difference", "low", "high", "inside"]]
-        shown = shown.assign(inside=shown["inside"].map({True: "yes", False: "no"}))
+        last["inside"] = last["inside"].map({True: "yes", False: "no"})
         text = f"{inside} of {len(comparison)} values of this run lie in the 95 % prediction interval of other seeds"
+        shown = last[["article", "measured", "difference", "low", "high", "inside"]]
         tables[f"Comparison with the article: {text}. Epoch {epoch}"] = shown
-    pictures = [(folder / name, f"{alt}: {title}") for name, alt in _PICTURES.items()]
-    summary = folder / "summary.txt"
+    pictures = {alt: folder / name for name, alt in _PICTURES.items() if (folder / name).exists()}
     return {
         "name": folder.resolve().name,
         "title": title,
         "place": list(EXPERIMENTS).index(settings["model"]),
-        "overview": {
-            "needs the API": record["api"],
-            "parameters": f"{record['parameters']:,}",
-            "epochs": settings["epochs"],
-            "validation accuracy": " / ".join(accuracies["validation"]),
-            "test accuracy": " / ".join(accuracies["test"]),
-            "seconds": f"{sum(record['seconds_per_epoch']):,.0f}",
-        },
-        "about": {
-            "needs the API": "; ".join([record["api"], *record["reasons"]]),
-            "settings": ", ".join(f"{name} {value}" for name, value in settings.items()),
-            "trained on": record["data"],
-            "with": ", ".join(f"{name} {value}" for name, value in record["versions"].items()),
-            "backend": record["backend"],
-        },
+        "parameters": f"{record['parameters']:,}",
+        "accuracies": {column: " / ".join(accuracies[column]) for column in ("validation", "test")},
+        "seconds": f"{sum(record['seconds_per_epoch']):,.0f}",
         "tables": tables,
-        "pictures": [(_data_uri(file), alt) for file, alt in pictures if file.exists()],
-        "summary": summary.read_text(encoding="utf-8") if summary.exists() else "",
+        "pictures": {f"{alt}: {title}": base64.b64encode(file.read_bytes()).decode() for alt, file in pictures.items()},
+        "summary": (folder / "summary.txt").read_text(encoding="utf-8"),
+        **{name: record[name] for name in ("api", "reasons", "settings", "data", "versions", "backend")},
     }
-
-
-def _data_uri(picture: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"

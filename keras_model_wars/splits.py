@@ -20,12 +20,10 @@ def scale_pixels(x: np.ndarray) -> np.ndarray:
     """Scale images from whole numbers in [0, 255] to float32 in [0, 1].
 
     Takes an array of any shape. Raises an InputError for anything but whole numbers from 0 to 255, so that nothing is
-    scaled twice.
+    scaled twice. Follows "Sequential API vs Functional API model in Keras", the preparation of the data.
 
     >>> scale_pixels(np.array([0, 255], dtype="uint8"))
     array([0., 1.], dtype=float32)
-
-    Follows "Sequential API vs Functional API model in Keras", the preparation of the data.
     """
     x = array("x", x, "pixels as whole numbers from 0 to 255, as they were loaded", kinds="iu")
     if x.dtype != np.uint8 and x.size and not (x.min() >= 0 and x.max() <= 255):
@@ -38,13 +36,12 @@ def split_validation(x: np.ndarray, y: np.ndarray, validation_size: int | None =
 
     Takes images (count, 28, 28) and labels (count,) and returns ``(x_train, y_train), (x_val, y_val)``. The first
     ``validation_size`` digits are the validation set, by default one twelfth: 5,000 of 60,000. Raises an InputError if
-    ``x`` and ``y`` differ in length, or if either part would be empty.
+    ``x`` and ``y`` differ in length, or if either part would be empty. Follows "Sequential API vs Functional API model
+    in Keras", the preparation of the data.
 
     >>> (x_train, y_train), (x_val, y_val) = split_validation(np.zeros((60, 28, 28)), np.zeros(60))
     >>> len(x_train), len(x_val)
     (55, 5)
-
-    Follows "Sequential API vs Functional API model in Keras", the preparation of the data.
     """
     x, y = _same_length(x, y)
     size = max(1, len(x) // 12) if validation_size is None else validation_size
@@ -57,20 +54,17 @@ def split_two_inputs(x: np.ndarray, y: np.ndarray) -> tuple[dict[str, np.ndarray
 
     Takes images (count, 28, 28) and labels (count,). Returns ``{"input_a", "input_b"}`` and ``{"output_a",
     "output_b"}``: the first half of the digits and their labels for a, the second half for b. An odd last digit is left
-    out. Raises an InputError if ``x`` and ``y`` differ in length or hold fewer than two digits.
+    out. Raises an InputError if ``x`` and ``y`` differ in length or hold fewer than two digits. Follows "Sequential API
+    vs Functional API model in Keras", the third model.
 
     >>> inputs, outputs = split_two_inputs(np.zeros((10, 28, 28)), np.arange(10))
     >>> outputs["output_b"]
     array([5, 6, 7, 8, 9])
-
-    Follows "Sequential API vs Functional API model in Keras", the third model.
     """
     x, y = _same_length(x, y)
     half = len(x) // 2
-    return (
-        {"input_a": x[:half], "input_b": x[half : 2 * half]},
-        {"output_a": y[:half], "output_b": y[half : 2 * half]},
-    )
+    inputs = {"input_a": x[:half], "input_b": x[half : 2 * half]}
+    return inputs, {"output_a": y[:half], "output_b": y[half : 2 * half]}
 
 
 def make_pairs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -79,20 +73,17 @@ def make_pairs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> tuple[dict[str, n
     Takes images (count, 28, 28) and labels (count,). Returns ``{"left", "right"}``, each (count, 28, 28), and labels
     (count,) as uint8, 1 where both show the same digit. Every image is on the left once; its partner on the right is
     drawn with ``seed``, for half of them from the images of its own digit, for the rest evenly from the other digits.
-    Raises an InputError if ``x`` and ``y`` differ in length or ``y`` holds fewer than two different digits.
+    Raises an InputError if ``x`` and ``y`` differ in length or ``y`` holds fewer than two different digits. Follows
+    "Keras Model Wars: Functional vs Sequential", its inputs "that share the same layers".
 
     >>> pairs, same = make_pairs(x_train, y_train)
-
-    Follows "Keras Model Wars: Functional vs Sequential", its inputs "that share the same layers".
     """
     x, y = _same_length(x, array("y", y, "one label per digit, whole numbers", kinds="iu"))
     seed = whole_number("seed", seed, lowest=0, highest=2**32 - 1)
     digits = np.unique(y)
     if y.ndim != 1 or len(digits) < 2:
-        raise InputError(
-            "`y` should have the shape (count,) and hold two or more different digits. "
-            f"Received: shape {y.shape}, digits {digits[:10].tolist()}."
-        )
+        expected = "`y` should have the shape (count,) and hold two or more different digits"
+        raise InputError(f"{expected}. Received: shape {y.shape}, digits {digits[:10].tolist()}.")
     random = np.random.default_rng(seed)
     same = random.permutation(np.arange(len(y)) < (len(y) + 1) // 2)
     # One or more steps around the circle of digits never lead back to the digit itself.
@@ -135,7 +126,6 @@ def prepare_pairs(mnist: Mnist) -> Splits:
 def _same_length(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     x, y = array("x", x, "an array of images"), array("y", y, "an array of labels")
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or len(x) < 2:
-        raise InputError(
-            f"`x` and `y` should be arrays of one length, two or more. Received: shapes {x.shape} and {y.shape}."
-        )
+        expected = "`x` and `y` should be arrays of one length, two or more"
+        raise InputError(f"{expected}. Received: shapes {x.shape} and {y.shape}.")
     return x, y

@@ -52,23 +52,20 @@ def train(
 ) -> Run:
     """Train a model of the articles on MNIST: build, compile, fit and evaluate it, and save it where ``out`` is given.
 
-    ``model`` is the name of an experiment, such as ``"sequential"``, whose ``epochs``, ``batch_size`` and
-    ``learning_rate`` are the defaults. ``data`` is a path for ``load_mnist`` or the arrays that it returns.
-    ``steps_per_execution`` is Keras's, by default about 64; it changes the speed and not one bit of the result. Further
-    keywords, such as ``hidden_units``, go to the builder.
-
-    ``out`` is a folder for ``model.keras``, ``history.csv``, ``run.json`` (settings, versions, results), the summary and
-    the pictures. ``resume`` continues the run in it, also beyond its last epoch, or starts one; ``overwrite`` starts over.
-    Raises an InputError for wrong arguments, and for a folder that holds a run without either.
+    ``model`` is the name of an experiment, such as ``"sequential"``, which has the default ``epochs``, ``batch_size``
+    and ``learning_rate``. ``data`` is a path for ``load_mnist`` or the arrays that it returns. ``steps_per_execution``
+    is Keras's, by default about 64, and changes the speed and not one bit of the result. Further keywords, such as
+    ``hidden_units``, go to the builder. ``out`` is a folder for the model, its history, record, summary and pictures:
+    ``resume`` continues the run in it, also beyond its last epoch, or starts one; ``overwrite`` starts over. Raises an
+    InputError for wrong arguments, and for a folder that holds a run without either.
 
     Sets Python's, NumPy's and Keras's random seeds for the whole process: on one machine, the same ``seed`` gives the
-    same history to the bit. The command also has small models trained on one thread, which is faster; in Python, call
-    ``tf.config.threading.set_intra_op_parallelism_threads(1)`` before TensorFlow initializes.
+    same history to the bit. The command also trains small models on one thread, which is faster; in Python, call
+    ``tf.config.threading.set_intra_op_parallelism_threads(1)`` before TensorFlow initializes. Follows "Sequential API
+    vs Functional API model in Keras": SGD, learning rate 0.01, batches of 32.
 
     >>> train("sequential", epochs=1, hidden_units=(32, 16), data="sample").history.columns.tolist()
     ['accuracy', 'loss', 'val_accuracy', 'val_loss']
-
-    Follows "Sequential API vs Functional API model in Keras": SGD, learning rate 0.01, batches of 32.
     """
     experiment = find_experiment(model)
     batch_size = whole_number("batch_size", experiment.batch_size if batch_size is None else batch_size)
@@ -79,10 +76,8 @@ def train(
     if steps_per_execution is not None:
         whole_number("steps_per_execution", steps_per_execution)
     if (resume and overwrite) or ((resume or overwrite) and out is None):
-        raise InputError(
-            "`resume` or `overwrite` should come with `out`, the folder of a run, and not with each other. "
-            f"Received: resume={resume}, overwrite={overwrite}, out={out!r}."
-        )
+        expected = "`resume` or `overwrite` should come with `out`, the folder of a run, and not with each other"
+        raise InputError(f"{expected}. Received: resume={resume}, overwrite={overwrite}, out={out!r}.")
     folder = None if out is None else file_path("out", out)
     from_file = data is None or isinstance(data, (str, os.PathLike))
     mnist, source = find_mnist(data) if from_file else (check_mnist(data, "`data`"), "arrays passed to train")
@@ -160,8 +155,8 @@ class ReshuffledDataset(keras.callbacks.Callback):
     """Feed ``fit`` with arrays in the order of ``epoch_order``, exactly once per epoch.
 
     ``fit`` on arrays can't: with a global seed on the TensorFlow backend it takes the digits in the same order in every
-    epoch (tensorflow issue 35682), and without a seed nothing can be repeated. Pass ``dataset`` to ``fit`` as ``x``, and
-    the object itself as a callback, which sets the epoch's order. ``x`` and ``y`` are arrays or dicts of arrays.
+    epoch (tensorflow issue 35682), and without a seed nothing can be repeated. Pass ``dataset`` to ``fit`` as ``x``,
+    and the object itself as a callback, which sets the epoch's order. ``x`` and ``y`` are arrays or dicts of arrays.
     """
 
     def __init__(self, x: Any, y: Any, *, batch_size: int, seed: int):
@@ -209,7 +204,6 @@ def _draw_results(run: Run, experiment: Experiment, splits: Splits, train_digits
 
 
 def _print_results(run: Run, model: str, train_digits: int) -> None:
-    print()
     for name in (name for name in run.test_metrics if name.endswith("accuracy")):
         print(f"{name}: validation {run.history[f'val_{name}'].iloc[-1]:.4f}, test {run.test_metrics[name]:.4f}")
     if model not in LOGGED_MODELS:

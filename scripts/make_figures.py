@@ -13,6 +13,7 @@ import argparse
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import keras
 import pandas as pd
@@ -75,41 +76,64 @@ def _append(log: Path, history: pd.DataFrame, **columns: object) -> None:
     rows.to_csv(log, index=False)
 
 
+# Plain words, which wrap on a narrow screen; a name in code does not.
+IN_WORDS = {"sequential": "Sequential", "wide_deep": "wide and deep", "two_input_two_output": "two inputs and outputs"}
+
+
 def models_table() -> pd.DataFrame:
-    """Return one row per model: what it shows, its builder, its size and its accuracy here and in the article."""
+    """Return one row per model: its name, what it shows, its size, and its accuracy here and in the article."""
     rows = []
     for name, experiment in kmw.EXPERIMENTS.items():
         run = json.loads((FIGURES / name / "run.json").read_text(encoding="utf-8"))
-        metrics = [metric for metric in run["test"] if metric.endswith("accuracy")]
-        log = kmw.article_log(name) if name in LOGGED_MODELS else None
+        metrics = [f"val_{metric}" for metric in run["test"] if metric.endswith("accuracy")]
+        last = kmw.article_log(name).iloc[-1] if name in LOGGED_MODELS else None
+        shows = experiment.title.split(": ", 1)[1]
         rows.append(
             {
-                "model": f"[`{name}`](figures/{name}/diagram.png)",
-                "shows": experiment.title.split(": ", 1)[1].split("? ")[0].rstrip("?"),
-                "builder": f"`{experiment.builder}`",
-                "parameters": f"{run['parameters']:,}",
+                "model, what it shows, parameters": f"[`{name}`](figures/{name}/diagram.png)<br>{shows}<br>{run['parameters']:,}",
+                "here": _accuracies(run["final_epoch"], metrics),
+                "article": "" if last is None else _accuracies(last, metrics),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def accuracy_table() -> pd.DataFrame:
+    """Return one row per model: the accuracy of its full run with seed 0 on the validation and the test set."""
+    rows = []
+    for name in kmw.EXPERIMENTS:
+        run = json.loads((FIGURES / name / "run.json").read_text(encoding="utf-8"))
+        metrics = [metric for metric in run["test"] if metric.endswith("accuracy")]
+        rows.append(
+            {
+                "model": f"`{name}`",
                 "validation": _accuracies(run["final_epoch"], [f"val_{metric}" for metric in metrics]),
                 "test": _accuracies(run["test"], metrics),
-                "article": "" if log is None else _accuracies(log.iloc[-1], [f"val_{metric}" for metric in metrics]),
             }
         )
     return pd.DataFrame(rows)
 
 
 def seeds_table() -> pd.DataFrame:
-    """Return one row per model of the article: how its log and our seed 0 compare with our other seeds."""
+    """Return three rows per model of the article: its log, our seed 0, and the other seeds, as the log is among them."""
     rows = []
-    for model in LOGGED_MODELS:
-        seeds, ours = kmw.seed_histories(model), _history(model)
+    for model, words in IN_WORDS.items():
+        log, ours, seeds = kmw.article_log(model).drop(columns="seconds"), _history(model), kmw.seed_histories(model)
         comparison = kmw.compare_with_article(ours, model)
-        row = {"model": f"`{model}`", "seeds": len(seeds)}
-        for who, history, inside in (("article", kmw.article_log(model), "article_inside"), ("seed 0", ours, "inside")):
-            typical = kmw.how_typical(history, seeds)
-            row[f"{who}: inside"] = f"{comparison[inside].sum()} of {len(comparison)}"
-            row[f"{who}: distance"] = f"{typical.distance:.2f}"
-            row[f"{who}: seeds farther"] = f"{typical.farther} of {len(seeds)}"
-        row["seeds' distances"] = f"{min(typical.others):.2f} to {max(typical.others):.2f}"
-        rows.append(row)
+        of_log, of_ours = kmw.how_typical(log, seeds), kmw.how_typical(ours, seeds)
+        for who, typical, inside in (("the article", of_log, "article_inside"), ("our seed 0", of_ours, "inside")):
+            rows.append(
+                {
+                    "run": f"{words}: {who}",
+                    "inside": f"{comparison[inside].sum()} of {len(comparison)}",
+                    "distance": f"{typical.distance:.2f}",
+                    "seeds farther": f"{typical.farther} of {len(seeds)}",
+                }
+            )
+        distances = f"{min(of_log.others):.2f} to {max(of_log.others):.2f}"
+        rows.append(
+            {"run": f"{words}: {len(seeds)} other seeds", "inside": "", "distance": distances, "seeds farther": ""}
+        )
     return pd.DataFrame(rows)
 
 
@@ -123,15 +147,9 @@ def versions_table() -> pd.DataFrame:
         early, whole = (kmw.how_typical(history.head(epochs), seeds) for epochs in (2, len(history)))
         rows.append(
             {
-                "model": f"`{version.model}`",
-                "version": version.name,
-                "2 epochs: distance": f"{early.distance:.2f}",
-                "farthest seed": f"{max(early.others):.2f}",
-                "seeds farther": str(early.farther),
-                "epochs": str(len(history)),
-                "distance": f"{whole.distance:.2f}",
-                "farthest seed ": f"{max(whole.others):.2f}",
-                "seeds farther ": str(whole.farther),
+                "version": f"{IN_WORDS[version.model]}: {version.name}",
+                "2 epochs": f"{_distance(early)}",
+                "all epochs": f"{len(history)}: {_distance(whole)}" if len(history) > 2 else "",
                 "told apart": "no" if early.farther and whole.farther else "yes",
             }
         )
@@ -139,48 +157,80 @@ def versions_table() -> pd.DataFrame:
 
 
 def last_epoch_table() -> pd.DataFrame:
-    """Return the last epoch of the article's logs beside our seed 0, and the seconds of the quickest epoch of each."""
+    """Return the accuracies of the last epoch: the article's, our seed 0's and the interval of our other seeds."""
     rows = []
-    for model in LOGGED_MODELS:
-        log, record = kmw.article_log(model), json.loads((FIGURES / model / "run.json").read_text(encoding="utf-8"))
+    for model, words in IN_WORDS.items():
         comparison = kmw.compare_with_article(_history(model), model)
-        last = comparison[comparison["metric"].str.endswith("accuracy") & (comparison["epoch"] == len(log))]
+        last = comparison[
+            comparison["metric"].str.endswith("accuracy") & (comparison["epoch"] == comparison["epoch"].max())
+        ]
         for row in last.itertuples():
+            part = "validation" if row.metric.startswith("val_") else "training"
+            output = f" of output {found[1].upper()}" if (found := re.search("output_(.)", row.metric)) else ""
             rows.append(
                 {
-                    "model": f"`{model}`",
-                    "epoch": len(log),
-                    "metric": f"`{row.metric}`",
+                    "accuracy": f"{words}: {part}{output}",
                     "article": f"{row.article:.4f}",
                     "here": f"{row.measured:.4f}",
-                    "difference": f"{row.difference:+.4f}",
-                    "seeds, 95 %": f"{row.low:.4f} to {row.high:.4f}",
-                    # The quickest, because other programs on the machine can only add to it.
-                    "seconds, article": f"{log['seconds'].min():.0f}",
-                    "seconds, here": f"{min(record['seconds_per_epoch']):.1f}",
+                    "95 % of seeds": f"{row.low:.4f} to {row.high:.4f}",
                 }
             )
     return pd.DataFrame(rows)
 
 
-def as_list(table: pd.DataFrame, statement: str, facts: list[str], evidence: str) -> str:
-    """Return a table as a Markdown list: the statement, its facts in one line, and the evidence in a line of its own."""
-    items = []
-    for row in table.to_dict("records"):
-        said = "; ".join(f"{name}: {row[name]}" for name in facts)
-        items.append(f"* **{row[statement]}**\n  {said}\n  > {row[evidence]}")
-    return "\n".join(item.replace("\n", "\\\n", 1).replace("\n  >", "\n\n  >") for item in items)
+def seconds_table() -> pd.DataFrame:
+    """Return the seconds of the quickest epoch, the article's and ours; other programs can only add to it."""
+    rows = []
+    for model, words in IN_WORDS.items():
+        record = json.loads((FIGURES / model / "run.json").read_text(encoding="utf-8"))
+        then, now = kmw.article_log(model)["seconds"].min(), min(record["seconds_per_epoch"])
+        rows.append({"seconds per epoch": words, "article": f"{then:.0f}", "here": f"{now:.1f}"})
+    return pd.DataFrame(rows)
+
+
+def scoreboard_table() -> pd.DataFrame:
+    """Return the scoreboard with names that can be broken on a narrow screen."""
+    return kmw.scoreboard().rename(
+        columns={"Sequential": "Sequen&shy;tial", "Functional": "Func&shy;tional", "subclassed": "sub&shy;classed"}
+    )
+
+
+def as_list(table: pd.DataFrame, item: str, evidence: str) -> str:
+    """Return a table as a Markdown list: an item per row, and its evidence in a quotation below."""
+    rows = table.to_dict("records")
+    return "\n".join(f"* {item.format_map(row)}\n  > {row[evidence]}" for row in rows)
+
+
+def claims_list() -> str:
+    """Return the articles' claims as a list."""
+    claims = kmw.claims().replace({"holds": {"yes": "The claim holds.", "no": "**The claim is wrong.**"}})
+    return as_list(
+        claims, "**{statement}**\\\n  The {article} article: {the article}. Keras: {Keras}. {holds}", "evidence"
+    )
+
+
+def changes_list() -> str:
+    """Return what has changed since the articles as a list."""
+    return as_list(kmw.changes(), "**{in the articles}**\\\n  Today's form: {today's form}. With it: {tried}.", "today")
+
+
+def pitfalls_list() -> str:
+    """Return the pitfalls as a list."""
+    item = "**{pitfall}**\\\n  Cure: {cure}. With it: {cured}. Still true: {still true}."
+    return as_list(kmw.pitfalls(), item, "today")
 
 
 TABLES = {
     "models": models_table,
+    "accuracy": accuracy_table,
     "seeds": seeds_table,
     "versions": versions_table,
     "last epoch": last_epoch_table,
-    "scoreboard": kmw.scoreboard,
-    "claims": lambda: as_list(kmw.claims(), "statement", ["article", "the article", "Keras", "holds"], "evidence"),
-    "changes": lambda: as_list(kmw.changes(), "in the articles", ["today's form", "tried"], "today"),
-    "pitfalls": lambda: as_list(kmw.pitfalls(), "pitfall", ["cure", "cured", "still true"], "today"),
+    "seconds": seconds_table,
+    "scoreboard": scoreboard_table,
+    "claims": claims_list,
+    "changes": changes_list,
+    "pitfalls": pitfalls_list,
     "keras": lambda: f"Made with Keras {keras.version()}.",
 }
 
@@ -192,14 +242,18 @@ def fill(page: str) -> str:
         made = TABLES[match[1]]()
         if isinstance(made, pd.DataFrame):
             made = tabulate(made, headers="keys", tablefmt="pipe", showindex=False, disable_numparse=True)
-            made = re.sub(r" +\|", " |", re.sub(r"-{3,}\|", "--|", made))  # narrow, for diffs and for screens
-        return f"<!-- table: {match[1]} -->\n\n{made}\n\n<!-- end -->"
+            made = re.sub(r" +\|", " |", re.sub(r"-{3,}", "--", made))  # narrow, for diffs
+        return f"<!-- table: {match[1]} -->\n{made}\n<!-- end -->"
 
     return re.sub(r"<!-- table: ([\w ]+) -->\n.*?<!-- end -->", table, page, flags=re.DOTALL)
 
 
 def _accuracies(values: dict, metrics: list[str]) -> str:
-    return " / ".join(f"{values[metric]:.4f}" for metric in metrics)
+    return "<br>".join(f"{values[metric]:.4f}" for metric in metrics)
+
+
+def _distance(typical: Any) -> str:
+    return f"{typical.distance:.2f} ({max(typical.others):.2f})"
 
 
 def _history(model: str) -> pd.DataFrame:

@@ -91,7 +91,9 @@ def test_train_resumes_and_overwrites_and_is_quiet(command, few_digits_file):
 
 
 def test_scripts_are_the_command_with_their_models_name(monkeypatch):
-    scripts = {path.stem: path for path in (ROOT / "scripts").glob("*.py") if path.stem != "make_figures"}
+    scripts = {
+        path.stem: path for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("make_figures", "versions")
+    }
     assert set(scripts) == set(EXPERIMENTS)
     for model, path in scripts.items():
         passed = []
@@ -200,7 +202,7 @@ def test_bug_in_a_builder_keeps_its_traceback(monkeypatch, few_digits_file, bug,
     edited = {}
     exec(compile(source, "edited.py", "exec"), edited)  # noqa: S102
     monkeypatch.setattr(models, "build_sequential", edited["build_sequential"])
-    with pytest.raises(Exception, match="") as caught:
+    with pytest.raises((ValueError, TypeError, AttributeError, ZeroDivisionError)) as caught:
         cli.main(["train", "sequential", "--data", str(few_digits_file)])
     assert re.fullmatch(error, type(caught.value).__name__)
     assert any(
@@ -231,10 +233,3 @@ def test_file_that_is_held_open_is_named_not_the_temporary_one(command, monkeypa
 
     monkeypatch.setattr(cli, "_package", held)
     assert_refused(command("samples"), "error: Permission denied: history.csv\n")
-
-
-def test_warning_is_one_line(command):
-    result = command("samples", "--count", 2)
-    assert result.status == 0
-    (line,) = result.err.splitlines()
-    assert line.startswith("warning: Using the bundled sample")

@@ -4,7 +4,6 @@ import io
 import queue
 import threading
 import urllib.error
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -162,8 +161,8 @@ def test_file_is_loaded_as_it_is_and_whole_numbers_become_uint8(npz):
         ({"y_test": np.array([-1, 3])}, "y_test should hold whole numbers from 0 to 9", "-1 to 3"),
         ({"x_train": np.zeros((4, 28, 28))}, "x_train should hold whole numbers from 0 to 255", "dtype=float64"),
         ({"x_test": np.full((2, 28, 28), 256)}, "x_test should hold whole numbers from 0 to 255", "256 to 256"),
-        ({"y_train": np.array([0, 1, 2])}, "x_train and y_train should have one length", "4 and 3"),
-        ({"y_train": np.array([7, 7, 7, 7])}, "two or more different digits", "only 7"),
+        ({"y_train": np.array([0, 1, 2])}, "one label per image", "4 and 2 images, 3 and 2 labels"),
+        ({"y_train": np.array([7, 7, 7, 7])}, "two or more different digits", "digits [7] to train on"),
     ],
 )
 def test_file_that_is_not_mnist_is_refused(npz, replaced, expected, received):
@@ -182,11 +181,6 @@ def damaged(path):
     path.write_bytes(content)
 
 
-def bomb(path):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("x_train.npy", bytes(2**21))
-
-
 @pytest.mark.parametrize(
     ("change", "received"),
     [
@@ -195,11 +189,9 @@ def bomb(path):
         (lambda path: path.write_text("x_train"), "a file that cannot be read as one"),
         (lambda path: path.write_bytes(path.read_bytes()[:-200]), "a file that cannot be read as one"),
         (damaged, "a file that cannot be read as one"),
-        (bomb, "a file that cannot be read as one .it unpacks to 2,097,152 bytes, more than 1,048,576"),
     ],
 )
 def test_what_cannot_be_read_as_an_npz_is_refused(npz, monkeypatch, change, received):
-    monkeypatch.setattr(mnist, "_LARGEST_FILE", 2**20)
     path = npz()
     change(path)
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(path))

@@ -118,24 +118,26 @@ def test_mnist_digits_are_already_as_they_should_be(sample):
     assert np.mean([np.abs(prepare_image(digit).astype(int) - digit) for digit in x[:100]]) < 2
 
 
-@pytest.mark.parametrize(
-    "font", ["DejaVuSans.ttf", "DejaVuSerif.ttf", "DejaVuSerif-Italic.ttf", "DejaVuSansMono-BoldOblique.ttf"]
-)
-def test_printed_digits_are_mostly_recognized(model, font):
-    assert accuracy(model, [printed(str(digit), font) for digit in range(10)], range(10)) >= 0.7
+DIGITS = {
+    "DejaVu Sans": lambda digit: printed(str(digit)),
+    "DejaVu Serif": lambda digit: printed(str(digit), "DejaVuSerif.ttf"),
+    "DejaVu Serif Italic": lambda digit: printed(str(digit), "DejaVuSerif-Italic.ttf"),
+    "DejaVu Sans Mono Bold Oblique": lambda digit: printed(str(digit), "DejaVuSansMono-BoldOblique.ttf"),
+    "thin pen": lambda digit: stroked(digit, 2),
+    "pen": lambda digit: stroked(digit, 8),
+    "broad pen": lambda digit: stroked(digit, 40),
+    "dark corners, 25 %": lambda digit: lit(stroked(digit), vignette(0.25)),
+    "dark corners, 40 %": lambda digit: lit(stroked(digit), vignette(0.4)),
+    "dark corners and a hard shadow": lambda digit: lit(stroked(digit), vignette(0.4, 0.75)),
+}
 
 
-@pytest.mark.parametrize("width", [2, 8, 24, 40])
-def test_drawn_digits_are_recognized_whatever_the_pen(model, width):
-    assert accuracy(model, [stroked(digit, width) for digit in range(10)], range(10)) >= 0.9
+@pytest.mark.parametrize("kind", DIGITS)
+def test_digits_are_mostly_recognized_whatever_the_pen_the_font_or_the_light(model, kind):
+    images = [DIGITS[kind](digit) for digit in range(10)]
 
-
-@pytest.mark.parametrize(("darker", "shadow"), [(0.25, 1), (0.4, 1), (0.25, 0.75), (0.4, 0.75)])
-def test_dark_corners_and_hard_shadows_do_no_harm(model, darker, shadow):
-    photos = [lit(stroked(digit), vignette(darker, shadow)) for digit in range(10)]
-
-    assert predict_digits(model, photos[7])[7].item() > 0.5
-    assert accuracy(model, photos, range(10)) >= 0.9
+    assert accuracy(model, images, range(10)) >= (0.7 if kind.startswith("DejaVu") else 0.9)
+    assert predict_digits(model, images[7])[7].item() > 0.5
 
 
 def test_digit_fills_the_box_and_lies_by_its_center_of_mass():
@@ -267,7 +269,6 @@ REFUSED = {
     "half and half": (np.repeat([[0, 255]], 50, axis=0).repeat(25, axis=1), FILLED),
     "an empty array": (np.zeros((0, 5)), r"shape \(0, 5\)"),
     "a vector": (np.zeros(784), r"shape \(784,\)"),
-    "two channels": (np.zeros((28, 28, 2)), r"shape \(28, 28, 2\)"),
     "not a number": (np.full((28, 28), np.nan), "dtype float64"),
     "negative numbers": (np.full((28, 28), -1), "dtype int64"),
     "huge numbers": (np.full((28, 28), 1e9), "dtype float64"),
@@ -286,11 +287,11 @@ def test_what_can_be_no_digit_is_refused(kind):
 
 PNG = saved(THREE, "PNG").fp.getvalue()
 BOMB = io.BytesIO()
-Image.new("1", (12_000, 12_000)).save(BOMB, "PNG")
+Image.new("1", (14_000, 14_000)).save(BOMB, "PNG")
 UNREADABLE = {
     "truncated.png": (PNG[: len(PNG) // 2], "truncated"),
     "damaged.png": (PNG[:700] + bytes([PNG[700] ^ 255]) + PNG[701:], "."),
-    "bomb.png": (BOMB.getvalue(), r"144000000 pixels.* exceeds limit"),
+    "bomb.png": (BOMB.getvalue(), r"196000000 pixels.* exceeds limit"),
     "program.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "cannot identify"),
     "text.png": (b"7", "cannot identify"),
     "missing.png": (None, "No such file"),
@@ -359,8 +360,8 @@ def test_wrong_calls_are_refused(model):
     for arguments, message in (
         (("sequential", THREE), "`model` should take pictures of 28 x 28 .*Received: 'sequential'"),
         ((chain, THREE), r"`model` should take pictures of 28 x 28 .* outputs \[\(784,\)\]"),
-        ((two, [THREE] * 3), r"should be 2 pictures, one for each input \(input_a, input_b\). Received: 3"),
-        ((model, []), "`images` should be one picture or more. Received: 0"),
+        ((two, [THREE] * 3), r"should be 2 per prediction, one for each input \(input_a, input_b\). Received: 3"),
+        ((model, []), "`images` should be 1 per prediction.* Received: 0"),
         ((model, [THREE, 3]), "image 2 should be .*Received: int"),
         ((model, [THREE, printed("12")]), "image 2 should show one digit, .*several things"),
     ):
@@ -443,8 +444,6 @@ def test_files_that_hold_no_model_are_refused(good_run, tmp_path, monkeypatch):
         ) as error:
             load_model(path)
         assert len(str(error.value).splitlines()) == 1
-    with pytest.raises(InputError, match="`path` should be a path"):
-        load_model(None)
 
 
 def test_command_prints_each_answer_and_draws(command, good_run, tmp_path, monkeypatch):
@@ -475,23 +474,15 @@ def test_command_says_whether_a_pair_shows_the_same_digit(command, tmp_path, mon
     assert "3.png and 7.png: different digits\n" in result.out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["runs/sequential", "three.png"], "train a model: keras-model-wars train sequential"),
-        (["RUN", "three.png", "two.png"], "two.png should show one digit"),
-        (["missing", "missing.png", "--out", "seen.txt"], "The picture's file should end in .png"),
-        (["RUN"], "Missing argument 'IMAGE'"),
-    ],
-)
-def test_command_refuses_in_one_line_and_writes_nothing(command, good_run, tmp_path, monkeypatch, arguments, message):
+def test_command_refuses_in_one_line_and_writes_nothing(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    THREE.save("three.png")
-    printed("12").save("two.png")
-    result = command("predict", *(good_run.folder if argument == "RUN" else argument for argument in arguments))
+    for out, message in (
+        ("seen.png", "train a model: keras-model-wars train sequential"),
+        ("seen.txt", ".png, .svg, .pdf"),
+    ):
+        result = command("predict", "runs/sequential", "missing.png", "--out", out)
 
-    assert (result.status, result.out) == (2, "")
-    (line,) = result.err.splitlines()
-    assert line.startswith("error: ")
-    assert message in line
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["three.png", "two.png"]
+        assert (result.status, result.out, len(result.err.splitlines())) == (2, "", 1)
+        assert result.err.startswith("error: ")
+        assert message in result.err
+        assert not any(tmp_path.iterdir())

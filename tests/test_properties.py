@@ -45,12 +45,8 @@ UNITS = st.one_of(ANYTHING, st.tuples(st.integers(-2, 40), st.integers(-2, 40)))
 NOT_A_NAME = ANYTHING.filter(lambda name: not (isinstance(name, str) and name in kmw.EXPERIMENTS))
 
 CALLS = {
-    "build_sequential": {"hidden_units": UNITS},
-    "build_wide_deep": {"hidden_units": UNITS},
+    **{name: {"hidden_units": UNITS} for name in kmw.__all__ if name.startswith("build_")},
     "build_two_input_two_output": {"hidden_units": UNITS, "branch_units": st.one_of(ANYTHING, st.integers(-2, 40))},
-    "build_added_sequential": {"hidden_units": UNITS},
-    "build_functional_twin": {"hidden_units": UNITS},
-    "build_shared_layers": {"hidden_units": UNITS},
     "load_mnist": {"path": ANYTHING.filter(lambda path: path is not None)},
     "scale_pixels": {"x": ANYTHING},
     "split_validation": {"x": ANYTHING, "y": ANYTHING, "validation_size": ANYTHING},
@@ -66,10 +62,13 @@ CALLS = {
     "to_functional": {"model": ANYTHING},
     "load_model": {"path": ANYTHING},
     "article_log": {"model": ANYTHING},
+    "seed_histories": {"model": ANYTHING},
+    "prediction_interval": {"histories": ANYTHING, "confidence": ANYTHING},
+    "how_typical": {"history": ANYTHING, "histories": ANYTHING},
     "compare_with_article": {"history": ANYTHING, "model": st.one_of(ANYTHING, st.just("sequential"))},
     "prepare_image": {"image": ANYTHING},
     "predict_digits": {"model": ANYTHING, "images": ANYTHING},
-    "plot_predictions": {"images": ANYTHING, "predictions": ANYTHING},
+    "draw_digit": {"models": ANYTHING},
 }
 # What decides before anything is trained or read; each is thrown alone, at settings that are right.
 TRAIN = {
@@ -97,14 +96,15 @@ def call(name, keywords):
 def test_every_public_function_that_takes_something_is_thrown_at():
     functions = {name for name in kmw.__all__ if inspect.isfunction(getattr(kmw, name))}
     without_arguments = {name for name in functions if not inspect.signature(getattr(kmw, name)).parameters}
-    assert functions - without_arguments - {"train"} == set(CALLS)
+    # What takes a model or a prediction of ours first has its wrong calls in its own test file.
+    assert functions - without_arguments - {"train", "plot_mistakes", "plot_predictions"} == set(CALLS)
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_function_returns_or_says_what_it_expected(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.fixed_dictionaries(CALLS[name]))
     def throw(keywords):
         returned = call(name, keywords)
@@ -117,21 +117,15 @@ def test_a_function_returns_or_says_what_it_expected(name, tmp_path, monkeypatch
 @pytest.mark.parametrize("name", TRAIN)
 def test_train_says_what_it_expected_and_leaves_no_file(name, tmp_path, monkeypatch, few_digits):
     monkeypatch.chdir(tmp_path)
-    right = {"model": "sequential", "epochs": 1, "hidden_units": (8, 4), "data": few_digits, "verbose": False}
+    right = {"model": "sequential", "epochs": 1, "hidden_units": (8, 4), "data": few_digits, "out": tmp_path / "run", "verbose": False}
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(TRAIN[name])
     def throw(value):
         assert call("train", right | {name: value}) is None
 
     throw()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_widths_that_no_laptop_holds_are_refused():
-    for build in (kmw.build_sequential, kmw.build_wide_deep):
-        with pytest.raises(ValueError, match="a gigabyte of weights"):
-            build(hidden_units=(2**16, 2**16))
 
 
 def test_models_are_returned_where_the_widths_are_right():

@@ -1,0 +1,112 @@
+"""What the pages state and show, against what makes it."""
+
+import functools
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import keras
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from keras_model_wars import article_log, how_typical, seed_histories
+
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("**/*.md"))
+         if not {".venv", "build", ".pytest_cache"} & set(path.relative_to(ROOT).parts)}  # fmt: skip
+README, RESULTS, CLAIMS, CI = (PAGES[name] for name in ("README.md", "docs/results.md", "docs/claims.md", "docs/ci.md"))
+TABLES = [(name, table) for name, text in PAGES.items() for table in re.findall(r"<!-- table: (.+) -->", text)]
+# These are what the installed Keras does.
+OF_KERAS = ("scoreboard", "claims", "changes", "pitfalls", "keras")
+
+
+def code(page, language="python"):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="session")
+def make_figures():
+    """The script that makes the tables, with each table made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts")
+        import make_figures
+
+        for name, table in make_figures.TABLES.items():
+            patch.setitem(make_figures.TABLES, name, functools.cache(table))
+        yield make_figures
+
+
+def test_readme_is_one_page_that_screens_show_whole():
+    lines = README.splitlines()
+    assert len(lines) <= 120
+    assert [line for line in lines if len(line) > 160 and not line.startswith("![")] == []
+    assert len(re.findall("^(?!# %%).+$", code(README)[0], flags=re.MULTILINE)) == 10, "ten lines of Python"
+    assert re.search(r"<!-- test command -->\n```sh\n.*pytest\n```\n", README), "as .ci/run reads it"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_and_picture_is_there(name):
+    text = re.sub(r"```.*?```", "", PAGES[name], flags=re.DOTALL)
+    for link in re.findall(r'\]\(([^)\s]+)\)|src="([^"]+)"', text):
+        path, _, heading = "".join(link).partition("#")
+        if not path.startswith("http"):
+            page = (ROOT / name).parent / path
+            assert page.exists(), link
+            headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE) if heading else []
+            assert not heading or heading in [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings]
+
+
+@pytest.mark.parametrize(("name", "table"), TABLES)
+def test_tables_are_those_that_the_script_makes(name, table, make_figures):
+    stated = re.search(r"Made with Keras ([\d.]+)\.", CLAIMS)[1]
+    if table in OF_KERAS and keras.version() != stated:
+        pytest.skip(f"the page states what Keras {stated} does, and {keras.version()} is installed")
+    (shown,) = re.findall(rf"<!-- table: {table} -->\n.*?<!-- end -->", PAGES[name], flags=re.DOTALL)
+    assert make_figures.fill(shown) == shown
+
+
+def test_every_table_is_on_a_page_that_the_script_fills(make_figures):
+    assert {name for name, _ in TABLES} == set(make_figures.PAGES)
+    assert {table for _, table in TABLES} == set(make_figures.TABLES)
+
+
+def test_ten_lines_run_twice_and_print_what_is_shown(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for _ in range(2):
+        exec(code(README)[0], names)  # noqa: S102
+        # Another machine has other last digits; the words and the shape are the same.
+        assert re.sub(r"[\d. ]+", "", capsys.readouterr().out) == re.sub(r"[\d. ]+", "", code(README, "")[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("model", ["sequential", "wide_deep", "two_input_two_output"])
+def test_distances_recomputed_with_pandas_are_those_of_how_typical(model, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    names = {}
+    exec(code(RESULTS)[0].replace('"sequential"', repr(model)), names)  # noqa: S102
+    typical = how_typical(article_log(model).drop(columns="seconds"), seed_histories(model))
+    assert [names["distances"][name] for name in ("article", "seed 1", "seed 2")] == pytest.approx(
+        [typical.distance, *typical.others[:2]]
+    )
+    assert len(capsys.readouterr().out.splitlines()) == len(typical.others) + 2
+
+
+def test_check_for_a_model_of_ones_own_passes_the_right_one_and_fails_wrong_ones(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, text in zip(("my_model.py", "make_histories.py", "test_my_model.py"), code(CI), strict=True):
+        Path(name).write_text(text)
+    runpy.run_path("make_histories.py")
+    assert pd.read_csv("histories.csv")["seed"].nunique() == 20
+    check = runpy.run_path("test_my_model.py")["test_my_model_learns_as_it_did"]
+    check()
+    my_model = sys.modules.pop("my_model")
+    with monkeypatch.context() as patch:
+        patch.setattr(my_model, "train", functools.partial(my_model.train, learning_rate=0.2))
+        with pytest.raises(AssertionError, match=r"No seed is as far .* as this run .*\n.*val_accuracy"):
+            check()
+    my_model.x_train = my_model.x_train * 255
+    with pytest.raises(AssertionError, match="No seed is as far"):
+        check()
