@@ -87,20 +87,21 @@ def how_typical(history: History, histories: Sequence[History]) -> Typicality:
     >>> how_typical(article_log("sequential"), seed_histories("sequential")).farther
     15
     """
-    values = _stacked([history, *histories] if isinstance(histories, (list, tuple)) else histories)
-    if values.shape[1] < 4 or not np.isfinite(values).all(axis=None):
-        received = f"{values.shape[1] - 1} histories, {int((~np.isfinite(values)).sum(axis=None))} values not finite"
+    table = _stacked([history, *histories] if isinstance(histories, (list, tuple)) else histories)
+    values = table.to_numpy(dtype=float)
+    if values.shape[1] < 4 or not np.isfinite(values).all():
+        received = f"{values.shape[1] - 1} histories, {(~np.isfinite(values)).sum()} values that are not finite"
         raise InputError(
             f"`histories` should be three or more, of finite numbers like `history`. Received: {received}."
         )
     distances = []
-    for run in values:
-        others = values.drop(columns=run)
-        spread = others.std(axis=1)
-        for epoch, metric in spread.index[spread < 1e-12]:
+    for run in range(values.shape[1]):
+        others = np.delete(values, run, axis=1)
+        spread = others.std(axis=1, ddof=1)
+        for epoch, metric in table.index[spread < 1e-12]:
             raise InputError(f"`{metric}` should differ between the runs. Received: no spread in epoch {epoch}.")
-        z = (values[run] - others.mean(axis=1)) / (spread * np.sqrt(1 + 1 / others.shape[1]))
-        distances.append(float(np.sqrt((z**2).mean())))
+        z = (values[:, run] - others.mean(axis=1)) / (spread * np.sqrt(1 + 1 / others.shape[1]))
+        distances.append(float(np.sqrt(np.mean(z**2))))
     distance, *rest = distances
     return Typicality(distance, tuple(rest), sum(other > distance for other in rest))
 

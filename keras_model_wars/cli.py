@@ -237,8 +237,8 @@ def _network(model: str, hidden_units: str | None, also: str = "") -> Any:
         _package()
         return EXPERIMENTS[model].build(**keywords)
     if hidden_units is not None or not (Path(model).suffix or os.sep in model or Path(model).exists()):
-        expected = f"one of {MODELS}" + (", to go with --hidden-units" if hidden_units is not None else "")
-        raise InputError(f"MODEL should be {expected}, {also}a run's folder or a .keras file. Received: {model}.")
+        others = f", {also}a run's folder or a .keras file" if hidden_units is None else " with --hidden-units"
+        raise InputError(f"MODEL should be one of {MODELS}{others}. Received: {model}.")
     return _package().load_model(model)
 
 

@@ -37,9 +37,9 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
         raise InputError(f"`models` should be a dict with a model that takes single digits. Received: {models!r}.")
     outputs = [f"{name}\n{output}" for name in asked for output in getattr(models[name], "output_names", ["output"])]
     size, widths = (4 + 1.6 * len(outputs), 4.2), [2.5, *[1] * len(outputs)]
-    figure, (field, *panels) = plt.subplots(1, len(widths), figsize=size, width_ratios=widths, layout="constrained")
+    figure, (field, *panels) = plt.subplots(1, len(widths), figsize=size, width_ratios=widths)
     figure.set_label("Keras Model Wars")  # what older versions of matplotlib show as the window's title
-    figure.canvas.manager.set_window_title("Keras Model Wars")
+    figure.canvas.manager.set_window_title(figure.get_label())
     shown = field.imshow(image, cmap="gray", vmin=0, vmax=255)
     field.set(title="Draw a digit\n(right click: clear)", xticks=[], yticks=[], navigate=False)
     for panel, output in zip(panels, outputs):
@@ -48,6 +48,7 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
     bars = [bar for panel in panels for bar in panel.barh(range(10), 0, color=LAYER_COLORS["output"])]
     if pairs := ", ".join(name for name in tried if name not in asked):
         figure.supxlabel(f"Left out, because they compare two images: {pairs}", fontsize=9, parse_math=False, wrap=True)
+    figure.tight_layout()  # once: a constrained layout is computed again for every stroke
     stroke, answered = [], 0.0
 
     def on_mouse(event: MouseEvent) -> None:

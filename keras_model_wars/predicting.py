@@ -34,7 +34,7 @@ def load_model(path: str | os.PathLike, *, compile: bool = False) -> "keras.Mode
     file = path / "model.keras" if path.is_dir() else path
     expected = f"{path} should be a run's folder or a .keras file"
     if file.suffix != ".keras" or not zipfile.is_zipfile(file):
-        received = "another kind of file" if file.is_file() else f"no file {file}"
+        received = "another kind of file" if file.is_file() else "no such file"
         model = next((part for part in reversed(path.parts) if part in EXPERIMENTS), "sequential")
         raise InputError(f"{expected}. Received: {received}. To train a model: keras-model-wars train {model}")
     import_keras()

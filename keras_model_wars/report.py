@@ -69,7 +69,7 @@ def _section(folder: Path, title: str, record: dict[str, Any]) -> dict[str, Any]
         text = f"{inside} of {len(comparison)} values of this run lie in the 95 % prediction interval of other seeds"
         shown = last[["article", "measured", "difference", "low", "high", "inside"]]
         tables[f"Comparison with the article: {text}. Epoch {epoch}"] = shown
-    pictures = {alt: folder / name for name, alt in _PICTURES.items() if (folder / name).exists()}
+    pictures = {f"{alt}: {title}": folder / name for name, alt in _PICTURES.items() if (folder / name).exists()}
     return {
         "name": folder.resolve().name,
         "title": title,
@@ -78,7 +78,7 @@ def _section(folder: Path, title: str, record: dict[str, Any]) -> dict[str, Any]
         "accuracies": {column: " / ".join(accuracies[column]) for column in ("validation", "test")},
         "seconds": f"{sum(record['seconds_per_epoch']):,.0f}",
         "tables": tables,
-        "pictures": {f"{alt}: {title}": base64.b64encode(file.read_bytes()).decode() for alt, file in pictures.items()},
+        "pictures": {alt: base64.b64encode(file.read_bytes()).decode() for alt, file in pictures.items()},
         "summary": (folder / "summary.txt").read_text(encoding="utf-8"),
         **{name: record[name] for name in ("api", "reasons", "settings", "data", "versions", "backend")},
     }

@@ -77,7 +77,7 @@ def train(
         whole_number("steps_per_execution", steps_per_execution)
     if (resume and overwrite) or ((resume or overwrite) and out is None):
         expected = "`resume` or `overwrite` should come with `out`, the folder of a run, and not with each other"
-        raise InputError(f"{expected}. Received: resume={resume}, overwrite={overwrite}, out={out!r}.")
+        raise InputError(f"{expected}. Received: resume={resume}, overwrite={overwrite}, out={out}.")
     folder = None if out is None else file_path("out", out)
     from_file = data is None or isinstance(data, (str, os.PathLike))
     mnist, source = find_mnist(data) if from_file else (check_mnist(data, "`data`"), "arrays passed to train")
@@ -98,7 +98,8 @@ def train(
     network.steps_per_execution = steps_per_execution or _steps(digits.batches)
 
     summary: list[str] = []
-    network.summary(print_fn=summary.append)
+    if folder or verbose:  # a notebook shows an empty block for every summary
+        network.summary(print_fn=summary.append)
     if folder:
         with replacing(folder / "summary.txt") as temporary:
             temporary.write_text("\n".join(summary) + "\n", encoding="utf-8")

@@ -13,7 +13,6 @@ import argparse
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import keras
 import pandas as pd
@@ -21,7 +20,7 @@ from tabulate import tabulate
 from versions import VERSIONS, train_version
 
 import keras_model_wars as kmw
-from keras_model_wars.article_logs import LOGGED_MODELS
+from keras_model_wars.article_logs import LOGGED_MODELS, Typicality
 from keras_model_wars.mnist import FULL_TRAIN_DIGITS, find_mnist
 from keras_model_wars.training import train
 
@@ -101,12 +100,12 @@ def models_table() -> pd.DataFrame:
 def accuracy_table() -> pd.DataFrame:
     """Return one row per model: the accuracy of its full run with seed 0 on the validation and the test set."""
     rows = []
-    for name in kmw.EXPERIMENTS:
+    for name, experiment in kmw.EXPERIMENTS.items():
         run = json.loads((FIGURES / name / "run.json").read_text(encoding="utf-8"))
         metrics = [metric for metric in run["test"] if metric.endswith("accuracy")]
         rows.append(
             {
-                "model": f"`{name}`",
+                "model": experiment.title,
                 "validation": _accuracies(run["final_epoch"], [f"val_{metric}" for metric in metrics]),
                 "test": _accuracies(run["test"], metrics),
             }
@@ -148,12 +147,19 @@ def versions_table() -> pd.DataFrame:
         rows.append(
             {
                 "version": f"{IN_WORDS[version.model]}: {version.name}",
-                "2 epochs": f"{_distance(early)}",
+                "2 epochs": _distance(early),
                 "all epochs": f"{len(history)}: {_distance(whole)}" if len(history) > 2 else "",
                 "told apart": "no" if early.farther and whole.farther else "yes",
             }
         )
     return pd.DataFrame(rows)
+
+
+def alike_versions() -> str:
+    """Return in words which wrong versions are not told apart."""
+    table = versions_table()
+    alike = "; ".join(table.loc[table["told apart"] == "no", "version"])
+    return f"Not told apart from our model with another seed: {alike}." if alike else "All of them are told apart."
 
 
 def last_epoch_table() -> pd.DataFrame:
@@ -211,12 +217,12 @@ def claims_list() -> str:
 
 def changes_list() -> str:
     """Return what has changed since the articles as a list."""
-    return as_list(kmw.changes(), "**{in the articles}**\\\n  Today's form: {today's form}. With it: {tried}.", "today")
+    return as_list(kmw.changes(), "**{in the articles}**\\\n  Today's form: {today's form} → {tried}.", "today")
 
 
 def pitfalls_list() -> str:
     """Return the pitfalls as a list."""
-    item = "**{pitfall}**\\\n  Cure: {cure}. With it: {cured}. Still true: {still true}."
+    item = "**{pitfall}**\\\n  Cure: {cure} → {cured}. Still true: {still true}."
     return as_list(kmw.pitfalls(), item, "today")
 
 
@@ -225,6 +231,7 @@ TABLES = {
     "accuracy": accuracy_table,
     "seeds": seeds_table,
     "versions": versions_table,
+    "alike": alike_versions,
     "last epoch": last_epoch_table,
     "seconds": seconds_table,
     "scoreboard": scoreboard_table,
@@ -252,8 +259,9 @@ def _accuracies(values: dict, metrics: list[str]) -> str:
     return "<br>".join(f"{values[metric]:.4f}" for metric in metrics)
 
 
-def _distance(typical: Any) -> str:
-    return f"{typical.distance:.2f} ({max(typical.others):.2f})"
+def _distance(typical: Typicality) -> str:
+    distance = f"{typical.distance:.2f}" if typical.distance < 1000 else "over 1000"
+    return f"{distance} ({max(typical.others):.2f})"
 
 
 def _history(model: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from keras import layers
 
 from keras_model_wars import EXPERIMENTS, Run, models, scale_pixels, train
 from keras_model_wars.mnist import Mnist
-from keras_model_wars.splits import Splits
+from keras_model_wars.splits import Splits, prepare_digits
 
 
 class Version(NamedTuple):
@@ -55,7 +55,7 @@ def prepare_last(mnist: Mnist) -> Splits:
 
 def prepare_unscaled(mnist: Mnist) -> Splits:
     """Prepare MNIST with pixels from 0 to 255."""
-    return Splits(*((x * np.float32(255), y) for x, y in EXPERIMENTS["sequential"].prepare(mnist)))
+    return Splits(*((x * np.float32(255), y) for x, y in prepare_digits(mnist)))
 
 
 VERSIONS = (

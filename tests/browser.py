@@ -15,8 +15,7 @@ URLOPEN = urllib.request.urlopen  # before the tests go offline: through it the 
 def browser(profile, width=1280, scheme="light"):
     """Yield a Chromium whose window is ``width`` wide, in light or dark; skip the test where it is not installed."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
+    if not chromium or not (driver := shutil.which("chromedriver")):
         pytest.skip("needs Chromium and its chromedriver, from the packages chromium and chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium

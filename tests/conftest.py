@@ -18,6 +18,15 @@ ROOT = Path(__file__).parents[1]
 FULL_MNIST = os.environ.get(ENVIRONMENT_VARIABLE)
 
 
+# What takes processes, browsers and kernels comes last: a mistake is found by what is quick.
+LAST = "test_properties test_report test_benchmarks test_drawing test_docs test_seeds test_processes test_notebooks".split()
+
+
+def pytest_collection_modifyitems(items):
+    """Run the quick files first."""
+    items.sort(key=lambda item: LAST.index(item.path.stem) + 1 if item.path.stem in LAST else 0)
+
+
 class Result(NamedTuple):
     """What a command left: its exit status, and what it wrote to standard output and standard error."""
 

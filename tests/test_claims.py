@@ -20,9 +20,7 @@ def only(monkeypatch):
 
     def keep(table, rows, word):
         module = inspect.getmodule(table)
-        monkeypatch.setattr(
-            module, rows, tuple(row for row in getattr(module, rows) if word in " ".join(map(str, row)))
-        )
+        monkeypatch.setattr(module, rows, [row for row in getattr(module, rows) if word in " ".join(map(str, row))])
         return table().iloc[0]
 
     return keep
@@ -43,8 +41,8 @@ def test_a_statement_holds_if_keras_does_what_the_article_says(tried):
 def test_what_keras_refuses_is_shown_in_its_own_words(tried):
     refused = tried[tried["Keras"] == "refuses"]["evidence"]
     assert refused.str.fullmatch(r"ValueError: \S.{20,}").all()
-    assert "You cannot add a different Input layer" in refused["a Sequential model has several inputs"]
-    assert "You cannot add a different Input layer" in refused["a Sequential model has its input elsewhere than first"]
+    for statement in ("a Sequential model has several inputs", "a Sequential model has its input elsewhere than first"):
+        assert "You cannot add a different Input layer" in refused[statement]
 
 
 def test_what_keras_builds_is_measured(tried):
@@ -55,17 +53,18 @@ def test_what_keras_builds_is_measured(tried):
     assert measured("a Functional model shares a layer, used twice") == 0
     assert measured("a Functional model leads its input past the deep path") > 0
     assert measured("a Functional model says what a Sequential one says") == 0
-    assert "adds 1 to the other's" in tried.loc["a Sequential model uses a layer of another model", "evidence"]
-    assert "'image' feeds 'flatten' and 'bypass'" in tried.loc["a Functional model has branches that join", "evidence"]
+    for statement, evidence in {
+        "a Sequential model has several outputs": "builds: sequential, the last layer returns 3 tensors",
+        "a Sequential model uses a layer of another model": "adds 1 to the other's",
+        "a Functional model has branches that join": "builds: functional: 'image' feeds 'flatten' and 'bypass'",
+    }.items():
+        assert evidence in tried.loc[statement, "evidence"]
 
 
 def test_a_claim_follows_the_installed_keras(only, monkeypatch):
-    def refuse(model, layer):
-        raise ValueError("no layers today")
-
-    monkeypatch.setattr(keras.Sequential, "add", refuse)
+    monkeypatch.delattr(keras.Sequential, "add")
     row = only(claims, "_CLAIMS", "layer by layer")
-    assert (row["Keras"], row["evidence"], row["holds"]) == ("refuses", "ValueError: no layers today", "no")
+    assert (row["Keras"], row["evidence"][:14], row["holds"]) == ("refuses", "AttributeError", "no")
 
 
 def test_changes_show_the_warning_or_error_and_a_form_without():
@@ -87,11 +86,10 @@ def test_changes_show_the_warning_or_error_and_a_form_without():
 def test_the_first_column_with_every_yes_is_the_api_to_take():
     table = scoreboard().set_index("what you need")
     assert list(table.columns) == ["Sequential", "Functional", "subclassed"]
-    assert {need: "".join(cell[0] for cell in row) for need, *row in table.itertuples()} == {
+    first = {need: "".join(cell[0] for cell in row) for need, *row in table.itertuples()}
+    assert first == {
         "a plain stack of layers": "yyy",
-        "branches that join": "nyy",
-        "several inputs": "nyy",
-        "several outputs, each with its own layer": "nyy",
+        **dict.fromkeys(["branches that join", "several inputs", "several outputs, each with its own layer"], "nyy"),
         "a layer used twice, and restored from a file": "nyy",
         "parameters counted and diagram drawn before any data": "yyn",
         "input of a wrong width refused on the first call": "yyn",

@@ -37,23 +37,26 @@ def no_window():
     plt.switch_backend("agg")
 
 
+@pytest.fixture
+def figure(good_run):
+    return draw_digit({"sequential": good_run.model})
+
+
 def send(figure, name, point, button=None):
     """What the mouse does at a point of the field."""
     x, y = figure.axes[0].transAxes.transform((point[0], 1 - point[1]))
     figure.canvas.callbacks.process(name, MouseEvent(name, figure.canvas, x, y, button))
 
 
-def draw(figure, digit):
-    for points in STROKES[digit]:
-        send(figure, "button_press_event", points[0], 1)
-        for point in points[1:]:
-            send(figure, "motion_notify_event", point)
-        send(figure, "button_release_event", points[-1], 1)
+def draw(figure, *points, button=1):
+    send(figure, "button_press_event", points[0], button)
+    for point in points[1:]:
+        send(figure, "motion_notify_event", point)
+    send(figure, "button_release_event", points[-1], button)
 
 
-def clear(figure):
-    send(figure, "button_press_event", (0.5, 0.5), 3)
-    send(figure, "button_release_event", (0.5, 0.5), 3)
+def paper(figure):
+    return np.asarray(figure.axes[0].images[0].get_array())
 
 
 def bars(figure):
@@ -62,22 +65,20 @@ def bars(figure):
 
 
 @pytest.mark.parametrize("digit", STROKES)
-def test_longest_bar_is_the_digit_drawn_and_clearing_empties_the_field(good_run, digit):
-    figure = draw_digit({"sequential": good_run.model})
-    field = figure.axes[0].images[0]
+def test_longest_bar_is_the_digit_drawn_and_clearing_empties_the_field(figure, digit):
     assert not bars(figure).any()
     send(figure, "motion_notify_event", (0.5, 0.5))
-    assert np.asarray(field.get_array()).min() == 255
-    draw(figure, digit)
+    assert paper(figure).min() == 255
+    for stroke in STROKES[digit]:
+        draw(figure, *stroke)
     assert bars(figure).argmax() == digit
     assert bars(figure).sum() == pytest.approx(1, abs=1e-5)
-    clear(figure)
+    draw(figure, (0.5, 0.5), button=3)
     assert not bars(figure).any()
-    assert np.asarray(field.get_array()).min() == 255
+    assert paper(figure).min() == 255
 
 
-def test_bars_move_while_one_draws(good_run):
-    figure = draw_digit({"sequential": good_run.model})
+def test_bars_move_while_one_draws(figure):
     send(figure, "button_press_event", (0.5, 0.2), 1)
     send(figure, "motion_notify_event", (0.5, 0.7))
     time.sleep(0.35)  # it answers a few times per second
@@ -85,24 +86,20 @@ def test_bars_move_while_one_draws(good_run):
     assert bars(figure).argmax() == 1
 
 
-def test_strokes_are_separate_and_one_along_the_edge_is_recognized(good_run):
-    figure = draw_digit({"sequential": good_run.model})
-    for x in (0.3, 0.7):
-        send(figure, "button_press_event", (x, 0.5), 1)
-        send(figure, "button_release_event", (x, 0.5), 1)
-    assert np.asarray(figure.axes[0].images[0].get_array())[140, 140] == 255
-    clear(figure)
-    send(figure, "button_press_event", (0.001, 0.001), 1)
-    send(figure, "button_release_event", (0.001, 0.999), 1)
+def test_strokes_are_separate_and_one_along_the_edge_is_recognized(figure):
+    draw(figure, (0.3, 0.5))
+    draw(figure, (0.7, 0.5))
+    assert paper(figure)[140, [84, 140, 196]].tolist() == [0, 255, 0]
+    draw(figure, (0.5, 0.5), button=3)
+    draw(figure, (0.001, 0.001), (0.001, 0.999))
     assert bars(figure).argmax() == 1
 
 
 def test_two_inputs_show_both_outputs_and_pairs_are_left_out(good_run, small_runs):
     names = ("two_input_two_output", "shared_layers")
     figure = draw_digit({"good": good_run.model} | {name: small_runs[name].model for name in names})
+    draw(figure, *STROKES[7][0])
     titles = [panel.get_title() for panel in figure.axes[1:]]
-    draw(figure, 7)
-
     assert titles == ["good\noutput", "two_input_two_output\noutput_a", "two_input_two_output\noutput_b"]
     assert bars(figure).sum(axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
     assert figure.get_supxlabel() == "Left out, because they compare two images: shared_layers"
@@ -127,6 +124,7 @@ def test_page_answers_in_a_browser_at_the_next_free_port_until_interrupted(good_
                 figure = plt.figure(plt.get_fignums()[0])
                 canvas = WebDriverWait(window, 60).until(lambda _: window.find_element(By.CLASS_NAME, "mpl-canvas"))
                 WebDriverWait(window, 60).until(lambda _: canvas.size["height"] == figure.bbox.height)
+                assert window.find_element(By.CLASS_NAME, "ui-dialog-title").text == "Keras Model Wars"
                 for digit in STROKES:
                     draw_in_browser(window, canvas, figure, digit)
                 return url, window.get_log("browser")
@@ -136,25 +134,25 @@ def test_page_answers_in_a_browser_at_the_next_free_port_until_interrupted(good_
                 os.kill(os.getpid(), signal.SIGINT)
 
     with socket.socket() as taken, ThreadPoolExecutor() as pool:
-        taken.bind(("127.0.0.1", plt.rcParams["webagg.port"]))
+        taken.bind(("127.0.0.1", 0))
         taken.listen()
+        monkeypatch.setitem(plt.rcParams, "webagg.port", taken.getsockname()[1])
         visited = pool.submit(visit)
         serve_drawing({"sequential": good_run.model})
     url, log = visited.result()
-
     assert log == []
-    assert url == f"http://127.0.0.1:{plt.rcParams['webagg.port'] + 1}"
+    assert url.startswith("http://127.0.0.1:")
+    assert not url.endswith(f":{plt.rcParams['webagg.port']}")
     assert capsys.readouterr().out.startswith(f"{url}\n")
 
 
 def draw_in_browser(window, canvas, figure, digit):
     """Draw a digit with the mouse, wait for the answer and clear the field."""
-    field = figure.axes[0].bbox
-    middle = figure.bbox.width / 2, figure.bbox.height / 2
+    field, width, height = figure.axes[0].bbox, figure.bbox.width, figure.bbox.height
     for points in STROKES[digit]:
         mouse = ActionChains(window, duration=50)
         for place, (x, y) in enumerate(points):
-            point = field.x0 + x * field.width - middle[0], middle[1] - field.y1 + y * field.height
+            point = field.x0 + x * field.width - width / 2, height / 2 - field.y1 + y * field.height
             mouse.move_to_element_with_offset(canvas, *map(round, point))
             if place == 0:
                 mouse.click_and_hold()
