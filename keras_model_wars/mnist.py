@@ -52,12 +52,10 @@ def find_mnist(path: str | os.PathLike | None = None) -> tuple[Mnist, str]:
         try:
             return (_read_npz(cached) if cached.exists() else _download(cached)), f"Keras's cache ({cached})"
         except Exception as error:
-            reason = "Keras's cached mnist.npz is damaged" if cached.exists() else f"the download failed ({error}"
-            reason = textwrap.shorten(reason, 70, placeholder=" ...") + ")" * (not cached.exists())
-            warnings.warn(
-                f"Using the bundled sample of 5,000 digits: {reason}. For all 70,000, pass --data mnist.npz.",
-                stacklevel=3,
-            )
+            failed = textwrap.shorten(f"the download failed ({error}", 70, placeholder=" ...") + ")"
+            reason = "Keras's cached mnist.npz is damaged" if cached.exists() else failed
+            text = f"Using the bundled sample of 5,000 digits: {reason}. For all 70,000, pass --data mnist.npz."
+            warnings.warn(text, stacklevel=3)
     return _load_sample(), "the bundled sample of 5,000 digits"
 
 

@@ -57,8 +57,7 @@ class RunRecord(keras.callbacks.Callback):
         """Start a run, of ``epochs`` unless another number was asked for, in a folder without another's files."""
         self._record["settings"]["epochs"] = self.epochs or epochs
         if self.folder:
-            for name in RUN_FILES:
-                (self.folder / name).unlink(missing_ok=True)
+            self._remove(RUN_FILES)
             self.write()
 
     def resume(self, network: keras.Model, batches: int, *, asked: bool) -> keras.Model:
@@ -89,9 +88,14 @@ class RunRecord(keras.callbacks.Callback):
             self.saved, self._rows = saved, history.head(saved).to_dict("records")
         ours["epochs"], self._record["seconds_per_epoch"] = epochs, seconds[: self.saved]
         self.write()  # without the test result
-        for name in END_FILES:
-            (self.folder / name).unlink(missing_ok=True)
+        self._remove(END_FILES)
         return network
+
+    def _remove(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+        for left in self.folder.glob(f".*-{'[0-9a-f]' * 32}.*"):  # by a kill in the middle of writing
+            left.unlink()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the clock."""

@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 from tabulate import tabulate
 from versions import VERSIONS, train_version
@@ -138,20 +139,20 @@ def seeds_table() -> pd.DataFrame:
 
 def versions_table() -> pd.DataFrame:
     """Return one row per wrong version: its distance after two epochs and after all, beside the farthest seed's."""
-    log = pd.read_csv(VERSION_LOG)
+    log = pd.read_csv(VERSION_LOG).set_index("epoch")
     rows = []
     for version in VERSIONS:
-        rows_of_version = log[log["version"] == version.name].set_index("epoch").drop(columns=["version", "model"])
-        history, seeds = rows_of_version.dropna(axis="columns"), kmw.seed_histories(version.model)
-        early, whole = (kmw.how_typical(history.head(epochs), seeds) for epochs in (2, len(history)))
-        rows.append(
-            {
-                "version": f"{IN_WORDS[version.model]}: {version.name}",
-                "2 epochs": _distance(early),
-                "all epochs": f"{len(history)}: {_distance(whole)}" if len(history) > 2 else "",
-                "told apart": "no" if early.farther and whole.farther else "yes",
-            }
-        )
+        seeds = kmw.seed_histories(version.model)
+        history = log.loc[log["version"] == version.name, seeds[0].columns]
+        row = {"version": f"{IN_WORDS[version.model]}: {version.name}"}
+        if np.isfinite(history).all(axis=None):
+            early, whole = (kmw.how_typical(history.head(epochs), seeds) for epochs in (2, len(history)))
+            row["2 epochs"] = _distance(early)
+            row["all epochs"] = f"{len(history)}: {_distance(whole)}" if len(history) > 2 else ""
+            row["told apart"] = "no" if early.farther and whole.farther else "yes"
+        else:
+            row |= {"2 epochs": "diverges", "all epochs": "", "told apart": "yes"}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -260,8 +261,7 @@ def _accuracies(values: dict, metrics: list[str]) -> str:
 
 
 def _distance(typical: Typicality) -> str:
-    distance = f"{typical.distance:.2f}" if typical.distance < 1000 else "over 1000"
-    return f"{distance} ({max(typical.others):.2f})"
+    return f"{typical.distance:.2f} ({max(typical.others):.2f})"
 
 
 def _history(model: str) -> pd.DataFrame:

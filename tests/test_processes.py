@@ -19,7 +19,7 @@ SMALL = {"epochs": 4, "hidden_units": (16, 8), "verbose": False}
 
 
 def read_history(folder):
-    return pd.read_csv(folder / "history.csv", index_col="epoch", float_precision="round_trip")
+    return pd.read_csv(folder / "history.csv", index_col="epoch", dtype=str).astype(float)
 
 
 def test_help_imports_no_tensorflow(run_process, tmp_path):

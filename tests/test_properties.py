@@ -117,7 +117,14 @@ def test_a_function_returns_or_says_what_it_expected(name, tmp_path, monkeypatch
 @pytest.mark.parametrize("name", TRAIN)
 def test_train_says_what_it_expected_and_leaves_no_file(name, tmp_path, monkeypatch, few_digits):
     monkeypatch.chdir(tmp_path)
-    right = {"model": "sequential", "epochs": 1, "hidden_units": (8, 4), "data": few_digits, "out": tmp_path / "run", "verbose": False}
+    right = {
+        "model": "sequential",
+        "epochs": 1,
+        "hidden_units": (8, 4),
+        "data": few_digits,
+        "out": tmp_path / "run",
+        "verbose": False,
+    }
 
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(TRAIN[name])
