@@ -94,7 +94,8 @@ def test_verdicts_of_the_packages_own_models():
         (lambda: keras.Sequential([keras.Input((3, 4)), layers.TimeDistributed(branch_and_merge())]),
          ["branch", "merge"], "in 'branched': 'input' feeds"),
         (lambda: keras.Sequential([shared := dense("shared"), shared]), ["shared"], "'shared' is used 2 times"),
-        (lambda: of_one_input(lambda x: x), ["outputs"], "no layer between its input and its output"),
+        pytest.param(lambda: of_one_input(lambda x: x), ["outputs"], "no layer between its input and its output",
+                     marks=pytest.mark.skipif(keras.version() < "3.13", reason="Keras 3.12 builds no such model")),
     ],
 )  # fmt: skip
 def test_every_reason_for_the_functional_api_is_found(build, expected, text):
