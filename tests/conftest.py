@@ -19,7 +19,16 @@ FULL_MNIST = os.environ.get(ENVIRONMENT_VARIABLE)
 
 
 # What takes processes, browsers and kernels comes last: a mistake is found by what is quick.
-LAST = "test_properties test_report test_benchmarks test_drawing test_docs test_seeds test_processes test_notebooks".split()
+LAST = [
+    "test_properties",
+    "test_report",
+    "test_benchmarks",
+    "test_drawing",
+    "test_docs",
+    "test_seeds",
+    "test_processes",
+    "test_notebooks",
+]
 
 
 def pytest_collection_modifyitems(items):

@@ -192,7 +192,7 @@ def test_bad_input_is_refused_in_one_line_and_writes_nothing(command, arguments,
 @pytest.mark.parametrize(
     ("bug", "error"),
     [
-        ('layers.Dense("64")', "ValueError|TypeError"),
+        ('keras.Sequential([keras.Input((4,)), layers.Dense("64")])', "ValueError|TypeError"),
         ("layers.Concatenate()([keras.Input((28, 28)), keras.Input((3, 4))])", "ValueError"),
         ('layers.Dense(8, activation="rleu")', "ValueError"),
         ("keras.Model(keras.Input((4,)), layers.Dense(2))", "ValueError|AttributeError|TypeError"),

@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keras_model_wars import train
+import keras_model_wars
+from keras_model_wars import EXPERIMENTS, cli, train
 
 COMMAND = "keras-model-wars"
 SMALL = {"epochs": 4, "hidden_units": (16, 8), "verbose": False}
 
 
 def read_history(folder):
-    return pd.read_csv(folder / "history.csv", index_col="epoch", dtype=str).astype(float)
+    return pd.read_csv(folder / "history.csv", index_col="epoch", dtype=str).astype(float).rename(index=int)
 
 
 def test_help_imports_no_tensorflow(run_process, tmp_path):
@@ -51,19 +52,26 @@ def test_command_trains_a_small_model_on_one_thread_with_the_result_of_train(few
         app(sys.argv[1:], standalone_mode=False)
         print(tensorflow.config.threading.get_intra_op_parallelism_threads())
     """
-    options = ["--epochs", "2", "--data", str(few_digits_file), "--quiet"]
-    for model, more, threads in (
-        ("sequential", [], 1),
-        ("wide_deep", ["--hidden-units", "16,8"], 0),  # 0 for what TensorFlow takes by itself
-    ):
-        arguments = ["train", model, *options, "--out", str(tmp_path / model), *more]
-        process = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(program), *arguments], capture_output=True, encoding="utf-8"
-        )
-        assert process.stdout.split()[-1:] == [str(threads)], process.stderr
-        widths = {"hidden_units": (16, 8)} if more else {}
-        run = train(model, epochs=2, data=few_digits, verbose=False, **widths)
-        pd.testing.assert_frame_equal(read_history(tmp_path / model), run.history, check_exact=True)
+    arguments = ["train", "sequential", "--epochs", "2", "--data", str(few_digits_file), "--quiet"]
+    process = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert process.stdout.split()[-1:] == ["1"], process.stderr
+    run = train("sequential", epochs=2, data=few_digits, verbose=False)
+    pd.testing.assert_frame_equal(read_history(tmp_path / "runs" / "sequential"), run.history, check_exact=True)
+
+
+def test_only_small_models_with_the_articles_widths_are_limited_to_one_thread(command, monkeypatch):
+    asked = []
+    monkeypatch.setattr(cli, "import_keras", asked.append)
+    monkeypatch.setattr(keras_model_wars, "train", lambda *_, **__: None)
+    for model in EXPERIMENTS:
+        command("train", model)
+        command("train", model, "--hidden-units", "16,8")
+    assert asked == [1, None, None, None, None, None, 1, None, 1, None, 1, None]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows knows no SIGKILL")
@@ -129,8 +137,9 @@ def test_ctrl_c_ends_the_command_with_status_130_and_one_line(few_digits_file, t
     program = f"""
         import signal
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job in the background
-        from keras_model_wars.cli import main
+        from keras_model_wars import train  # imports Keras quietly
         from keras_model_wars import runs
+        from keras_model_wars.cli import main
 
         def stop(self, batch, logs=None):
             if self.model.optimizer.iterations > 11:

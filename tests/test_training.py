@@ -86,7 +86,7 @@ def test_history_has_one_row_per_epoch_and_one_column_per_metric(small_runs, mod
     assert run.history.index.name == "epoch"
     assert run.history.columns.tolist() == METRICS[model] + [f"val_{name}" for name in METRICS[model]]
     assert run.history.notna().all(axis=None)
-    written = pd.read_csv(run.folder / "history.csv", index_col="epoch", dtype=str).astype(float)
+    written = pd.read_csv(run.folder / "history.csv", index_col="epoch", dtype=str).astype(float).rename(index=int)
     pd.testing.assert_frame_equal(written, run.history, check_exact=True, check_index_type=False)
 
 
