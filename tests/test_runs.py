@@ -99,18 +99,18 @@ def whole_runs(few_digits):
     return {model: train(model, data=few_digits, **SMALL) for model in BATCHES}
 
 
-@pytest.mark.parametrize("epochs", [3, 6])
-def test_finished_and_unfinished_runs_are_extended_to_the_bit(epochs, few_digits, tmp_path, kill_before, monkeypatch):
-    whole = train("shared_layers", data=few_digits, **(SMALL | {"epochs": 6}))
+def test_finished_and_unfinished_runs_are_extended_to_the_bit(
+    few_digits, tmp_path, kill_before, monkeypatch, whole_runs
+):
     finished, killed = tmp_path / "finished", tmp_path / "killed"
-    train("shared_layers", data=few_digits, out=finished, **(SMALL | {"epochs": 3}))
-    kill_before(2)
+    train("shared_layers", data=few_digits, out=finished, **(SMALL | {"epochs": 2}))
+    kill_before(1)
     with pytest.raises(Killed):
-        train("shared_layers", data=few_digits, out=killed, **(SMALL | {"epochs": epochs}))
+        train("shared_layers", data=few_digits, out=killed, **(SMALL | {"epochs": 2}))
     monkeypatch.undo()
     for folder in (finished, killed):
-        run = train("shared_layers", data=few_digits, out=folder, resume=True, **(SMALL | {"epochs": 6}))
-        assert_same_run(folder, run, whole)
+        run = train("shared_layers", data=few_digits, out=folder, resume=True, **SMALL)
+        assert_same_run(folder, run, whole_runs["shared_layers"])
 
 
 def test_extending_a_finished_run_first_drops_its_end(few_digits, small_runs, tmp_path, kill_before):
@@ -179,7 +179,9 @@ def test_resume_and_overwrite_need_a_folder_and_exclude_each_other(arguments, fe
 
 
 @pytest.mark.parametrize("killed_in", [0, 1])
-def test_overwrite_never_mixes_two_runs(killed_in, few_digits, small_runs, tmp_path, kill_before, monkeypatch):
+def test_overwrite_never_mixes_two_runs(
+    killed_in, few_digits, small_runs, tmp_path, kill_before, monkeypatch, whole_runs
+):
     folder = shutil.copytree(small_runs["sequential"].folder, tmp_path / "run")
     (folder / "article_comparison.csv").write_text("of a run on the full set")
     (folder / "notes.txt").write_text("not a file of the run")
@@ -191,7 +193,7 @@ def test_overwrite_never_mixes_two_runs(killed_in, few_digits, small_runs, tmp_p
     assert {path.name for path in folder.iterdir()} == left | ({"model.keras", "history.csv"} if killed_in else set())
     (folder / "notes.txt").unlink()
     run = train("sequential", data=few_digits, out=folder, resume=True, **SMALL)
-    assert_same_run(folder, run, train("sequential", data=few_digits, **SMALL))
+    assert_same_run(folder, run, whole_runs["sequential"])
 
 
 def test_overwrite_with_wrong_arguments_removes_nothing(few_digits, small_runs):
@@ -203,10 +205,10 @@ def test_overwrite_with_wrong_arguments_removes_nothing(few_digits, small_runs):
     assert before == sorted(path.name for path in folder.iterdir())
 
 
-def test_a_model_without_a_record_is_never_resumed(few_digits, small_runs, tmp_path):
+def test_a_model_without_a_record_is_never_resumed(few_digits, small_runs, tmp_path, whole_runs):
     shutil.copy(small_runs["sequential"].folder / "model.keras", tmp_path)
     run = train("sequential", data=few_digits, out=tmp_path, resume=True, **SMALL)
-    assert_same_run(tmp_path, run, train("sequential", data=few_digits, **SMALL))
+    assert_same_run(tmp_path, run, whole_runs["sequential"])
 
 
 @pytest.mark.parametrize("record", ["", "[]", '{"settings": 1}', "half a rec"])

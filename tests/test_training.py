@@ -287,7 +287,7 @@ def test_diverged_run_ends_with_a_record_that_is_json_and_with_pictures(few_digi
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"article_comparison.csv", "article_comparison.png"}
 
 
-def test_five_runs_in_one_process_bring_no_word_of_retracing(few_digits, capfd):
-    for seed in range(5):
-        train("sequential", data=few_digits, epochs=1, hidden_units=(4, 4), seed=seed, verbose=False)
+def test_many_models_in_one_process_bring_no_word_of_retracing(capfd):
+    for _ in range(7):
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).predict(np.zeros((3, 4)), verbose=0)
     assert capfd.readouterr().err == ""
