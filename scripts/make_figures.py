@@ -40,7 +40,10 @@ def make_figures(data: str) -> None:
         raise SystemExit(f"error: the figures need the full MNIST. Received: {len(x_train):,} training digits.")
     kmw.plot_samples(x_train[:40], y_train[:40], FIGURES / "samples.png")
     for model in kmw.EXPERIMENTS:
-        train(model, data=data, out=FIGURES / model, resume=True)
+        folder = FIGURES / model
+        # Without its model, a finished run can't be drawn again; with it, the pictures are made anew.
+        if (folder / "model.keras").exists() or not (folder / "mistakes.png").exists():
+            train(model, data=data, out=folder, resume=True)
 
 
 def add_seeds(data: str, count: int) -> None:

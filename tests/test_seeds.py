@@ -24,8 +24,10 @@ VERSION = {version.name: version for version in VERSIONS}
 
 
 def distances(run, seeds):
-    """Return a run's distance and the farthest seed's, and print them."""
-    typical = how_typical(getattr(run, "history", run), seeds)
+    """Return a run's distance and the farthest seed's, and print them; a diverged run is at no finite distance."""
+    if not np.isfinite(run.history).all(axis=None):
+        return np.inf, 0.0
+    typical = how_typical(run.history, seeds)
     print(f"distance {typical.distance:.2f}, farthest of {len(seeds)} seeds {max(typical.others):.2f}")
     return typical.distance, max(typical.others)
 
