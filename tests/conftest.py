@@ -21,22 +21,16 @@ ROOT = Path(__file__).parents[1]
 FULL_MNIST = os.environ.get(ENVIRONMENT_VARIABLE)
 
 
-# What takes processes, browsers and kernels comes last: a mistake is found by what is quick.
-LAST = [
-    "test_properties",
-    "test_report",
-    "test_benchmarks",
-    "test_drawing",
-    "test_docs",
-    "test_seeds",
-    "test_processes",
-    "test_notebooks",
-]
+# A mistake should be found within a minute: models and numbers first; processes, browsers and kernels last.
+ORDER = (
+    "models", "splits", "training", "article_logs", "mnist", "plotting", "predicting", "runs", "checks", "apis",
+    "claims", "cli", "report", "properties", "seeds", "drawing", "benchmarks", "docs", "processes", "notebooks",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
-    """Run the quick files first."""
-    items.sort(key=lambda item: LAST.index(item.path.stem) + 1 if item.path.stem in LAST else 0)
+    """Run the files in this order."""
+    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
 
 
 class Result(NamedTuple):
