@@ -13,7 +13,8 @@ import pytest
 # Before TensorFlow initializes: small models train faster on one thread, and two processes share the cores.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
-from keras_model_wars import cli, load_mnist, train
+import keras_model_wars as kmw
+from keras_model_wars import cli
 from keras_model_wars.mnist import ENVIRONMENT_VARIABLE
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +59,7 @@ def offline(tmp_path_factory):
 @pytest.fixture(scope="session")
 def sample():
     """The bundled sample: 4,500 real digits to train, 500 to test."""
-    return load_mnist("sample")
+    return kmw.load_mnist("sample")
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +90,7 @@ def full_mnist():
 def good_run(sample, tmp_path_factory):
     """The Sequential model after ten quick epochs on the sample: right for nine test digits in ten."""
     out = tmp_path_factory.mktemp("good") / "sequential"
-    return train("sequential", epochs=10, learning_rate=0.1, data=sample, out=out, verbose=False)
+    return kmw.train("sequential", epochs=10, learning_rate=0.1, data=sample, out=out, verbose=False)
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +99,7 @@ def small_runs(few_digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("small") / "runs"
     settings = {"epochs": 2, "seed": 3, "hidden_units": (16, 8), "data": few_digits, "verbose": False}
     return {
-        model: train(model, out=folder / model, **settings)
+        model: kmw.train(model, out=folder / model, **settings)
         for model in ("sequential", "wide_deep", "two_input_two_output", "shared_layers")
     }
 
