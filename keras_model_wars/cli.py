@@ -1,7 +1,6 @@
 """The `keras-model-wars` command."""
 
 import importlib.metadata
-import json
 import os
 import shlex
 import sys
@@ -170,7 +169,8 @@ def report(runs: RunsFolder = Path("runs"), out: Page = Path("report.html")) -> 
 def draw(runs: Runs = None) -> None:
     """Open a page to draw a digit on, and watch the models answer."""
     records = sorted(Path("runs").glob("*/run.json"))
-    runs = runs or [file.parent for file in records if "test" in json.loads(file.read_text(encoding="utf-8"))]
+    # Not parsed: a damaged record is no reason to draw with none of the others.
+    runs = runs or [file.parent for file in records if '"test"' in file.read_text(encoding="utf-8", errors="replace")]
     if not runs:
         raise InputError(
             "`runs/` should hold a finished run. Received: none. Train one: keras-model-wars train sequential"

@@ -214,6 +214,17 @@ def test_bug_in_a_builder_keeps_its_traceback(monkeypatch, few_digits_file, bug,
     assert files() == ["edited.py"]
 
 
+def test_draw_takes_every_finished_run_and_no_other(command, monkeypatch, small_runs):
+    for name, record in (("stopped", "{}"), ("damaged", "{")):
+        Path("runs", name).mkdir(parents=True)
+        Path("runs", name, "run.json").write_text(record)
+    shutil.copytree(small_runs["wide_deep"].folder, "runs/wide_deep")
+    served = []
+    monkeypatch.setattr("keras_model_wars.drawing.serve_drawing", served.append)
+    assert command("draw") == (0, "", "")
+    assert [list(models) for models in served] == [["wide_deep"]]
+
+
 def test_interrupted_command_ends_without_a_word(command, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt
