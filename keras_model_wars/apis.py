@@ -69,11 +69,10 @@ def which_api(model: keras.Model) -> Verdict:
 
 
 def to_sequential(model: keras.Model) -> keras.Sequential:
-    """Convert a model to a Sequential model with the same layers and weights.
+    """Convert a model to a Sequential model with the same layers and weights; a Sequential one is returned as it is.
 
-    Predictions are bit-identical, and training one model trains the other. A Sequential model is returned as it is.
-    Raises an InputError with the reasons of ``which_api`` if the model can't be a plain stack of layers. Follows "Keras
-    Model Wars: Functional vs Sequential".
+    Predictions are bit-identical, and training one model trains the other. Raises an InputError with the reasons of
+    ``which_api`` if the model is no plain stack of layers. Follows "Keras Model Wars: Functional vs Sequential".
 
     >>> sequential = to_sequential(build_functional_twin())
     """
@@ -86,11 +85,10 @@ def to_sequential(model: keras.Model) -> keras.Sequential:
 
 
 def to_functional(model: keras.Model) -> keras.Model:
-    """Convert a model to a Functional model with the same layers and weights.
+    """Convert a model to a Functional model with the same layers and weights; a Functional one is returned as it is.
 
-    Predictions are bit-identical, and training one model trains the other. A Functional model is returned as it is.
-    Raises an InputError for a subclassed model, whose graph is code, and for a Sequential model that is not built yet.
-    Follows "Keras Model Wars: Functional vs Sequential".
+    Predictions are bit-identical, and training one model trains the other. Raises an InputError for a subclassed model,
+    whose graph is code, and for one that is not built. Follows "Keras Model Wars: Functional vs Sequential".
 
     >>> functional = to_functional(build_sequential())
     """

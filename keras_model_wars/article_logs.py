@@ -19,10 +19,9 @@ LOGGED_MODELS = ("sequential", "wide_deep", "two_input_two_output")
 
 @dataclass(frozen=True)
 class Typicality:
-    """How far a run lies from others: about 1 for one like them.
+    """How far a run lies from others, about 1 for one like them: its ``distance``, and how many of them are ``farther``.
 
-    ``distance`` is the run's; ``others`` are theirs, each left out in turn with the run among the rest; ``farther`` is
-    how many of the others are farther than the run.
+    The distances of the ``others`` are measured in the same way, with the run among the rest.
     """
 
     distance: float
@@ -44,7 +43,7 @@ def article_log(model: str) -> pd.DataFrame:
 
 
 def seed_histories(model: str, *, sample: bool = False) -> list[pd.DataFrame]:
-    """Return the histories of our runs of a model with other seeds than 0, one DataFrame per seed.
+    """Return the histories of our runs of a model with the seeds 1, 2, ..., one DataFrame per seed.
 
     They come from ``keras-model-wars train MODEL --seed S`` on the full MNIST, or with ``sample`` on the bundled
     sample. Raises an InputError for a model that the first article did not train.
@@ -59,16 +58,16 @@ def seed_histories(model: str, *, sample: bool = False) -> list[pd.DataFrame]:
 def prediction_interval(histories: Sequence[History], confidence: float = 0.95) -> pd.DataFrame:
     """Return the interval that should hold one more run's value, for every epoch and metric of several runs.
 
-    Takes histories as ``as_history`` does, and returns a DataFrame indexed by ``epoch`` and ``metric`` with ``mean``,
-    ``low`` and ``high``: mean ± t((1 + confidence) / 2, n - 1) s √(1 + 1/n) of the n runs, s their standard deviation
-    with n - 1. Raises an InputError for fewer than two histories, or a confidence outside of (0, 1). Follows Hahn and
-    Meeker, "Statistical Intervals" (1991), section 4.7.
+    Takes histories as Keras gives them, and returns a DataFrame indexed by ``epoch`` and ``metric`` with ``mean``,
+    ``low`` and ``high``: mean ± t((1 + confidence) / 2, n - 1) s √(1 + 1/n) of the n runs, s their standard deviation.
+    Raises an InputError for fewer than two histories, or a confidence outside of (0, 1). Follows Hahn and Meeker,
+    "Statistical Intervals" (1991), section 4.7.
 
     >>> prediction_interval(seed_histories("sequential")).loc[(20, "val_accuracy"), "low"]
     """
     if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
         raise InputError(f"`confidence` should be a number between 0 and 1. Received: confidence={confidence!r}.")
-    values = _stacked(histories)
+    values = _stacked(histories, 2)
     count, mean = values.shape[1], values.mean(axis=1)
     reach = stdtrit(count - 1, (1 + confidence) / 2) * values.std(axis=1) * np.sqrt(1 + 1 / count)
     return pd.DataFrame({"mean": mean, "low": mean - reach, "high": mean + reach})
@@ -78,28 +77,23 @@ def how_typical(history: History, histories: Sequence[History]) -> Typicality:
     """Tell how far a run lies from other runs of its model, and how many of these lie farther from the rest.
 
     A run's distance is the root mean square of z = (value - mean) / (s √(1 + 1/m)) over all epochs and metrics that the
-    histories have in common, with the mean and standard deviation s of the m other runs. If the runs differ by nothing
-    but their seeds, any of the n + 1 is the farthest with probability 1 / (n + 1): with 19 or more ``histories``,
-    ``farther == 0`` is a false alarm at most once in twenty. Raises an InputError for fewer than three histories, for
-    values that are not finite, and for a metric without spread. A permutation test, exact however the epochs are
-    correlated: Phipson and Smyth, "Permutation P-values Should Never Be Zero" (2010).
+    histories have in common, with the mean and standard deviation s of the m other runs. If nothing but their seeds
+    differs, any of the n + 1 is the farthest with probability 1 / (n + 1): with 19 or more ``histories``, ``farther ==
+    0`` is a false alarm at most once in twenty. Raises an InputError for fewer than three histories, values that are
+    not finite, and a metric without spread. A permutation test, exact however the epochs are correlated: Phipson and
+    Smyth, "Permutation P-values Should Never Be Zero" (2010).
 
     >>> how_typical(article_log("sequential"), seed_histories("sequential")).farther
     15
     """
-    table = _stacked([history, *histories] if isinstance(histories, (list, tuple)) else histories)
-    values = table.to_numpy(dtype=float)
-    if values.shape[1] < 4 or not np.isfinite(values).all():
-        received = f"{values.shape[1] - 1} histories, {(~np.isfinite(values)).sum()} values that are not finite"
-        raise InputError(
-            f"`histories` should be three or more, of finite numbers like `history`. Received: {received}."
-        )
-    distances = []
+    table = _stacked(histories, 3, history)
+    values, distances = table.to_numpy(dtype=float), []
     for run in range(values.shape[1]):
         others = np.delete(values, run, axis=1)
         spread = others.std(axis=1, ddof=1)
-        for epoch, metric in table.index[spread < 1e-12]:
-            raise InputError(f"`{metric}` should differ between the runs. Received: no spread in epoch {epoch}.")
+        for epoch, metric in table.index[~(spread >= 1e-12)]:
+            expected = f"`{metric}` should be finite and differ between the runs"
+            raise InputError(f"{expected}. Received: {values[table.index.get_loc((epoch, metric))]} in epoch {epoch}.")
         z = (values[:, run] - others.mean(axis=1)) / (spread * np.sqrt(1 + 1 / others.shape[1]))
         distances.append(float(np.sqrt(np.mean(z**2))))
     distance, *rest = distances
@@ -109,7 +103,7 @@ def how_typical(history: History, histories: Sequence[History]) -> Typicality:
 def compare_with_article(history: History, model: str) -> pd.DataFrame:
     """Compare a run's history with the article's log and with our runs, for every epoch and metric.
 
-    Takes a history as ``as_history`` does and returns one row per ``epoch`` and ``metric``: ``article``, ``measured``,
+    Takes a history as Keras gives it, and returns one row per ``epoch`` and ``metric``: ``article``, ``measured``,
     ``difference`` (measured less article); ``mean``, ``low`` and ``high`` of the 95 % ``prediction_interval`` of our
     seeds; ``inside`` and ``article_inside``, whether the measured and the printed value lie in it. Epochs that the
     article did not train are left out. Raises an InputError for a history without the article's metrics or epochs.
@@ -167,12 +161,13 @@ def _series(history: pd.DataFrame) -> pd.Series:
     return history.rename_axis(columns="metric").unstack().swaplevel()
 
 
-def _stacked(histories: Sequence[History]) -> pd.DataFrame:
-    """Return histories as a table of one column per run and one row per epoch and metric that all of them have."""
-    if not isinstance(histories, (list, tuple)) or len(histories) < 2:
-        raise InputError(f"`histories` should be a list of two or more. Received: {type(histories).__name__}.")
-    columns = {run: _series(as_history(history)) for run, history in enumerate(histories)}
-    table = pd.concat(columns, axis=1, join="inner")
+def _stacked(histories: Sequence[History], lowest: int, *first: History) -> pd.DataFrame:
+    """Return runs as a table of one column per run and one row per epoch and metric that all of them have."""
+    if not isinstance(histories, (list, tuple)) or len(histories) < lowest:
+        received = f"{len(histories)} of them" if isinstance(histories, (list, tuple)) else type(histories).__name__
+        raise InputError(f"`histories` should be a list of {lowest} or more. Received: {received}.")
+    runs = [*first, *histories]
+    table = pd.concat([_series(as_history(run)) for run in runs], axis=1, join="inner", keys=range(len(runs)))
     if table.empty:
         raise InputError("`histories` should have epochs and metrics in common. Received: none in common.")
     return table

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 PictureFile = str | os.PathLike | None
-PICTURE_FORMATS = (".png", ".svg", ".pdf")
 # What TensorFlow says about this machine's processor and missing CUDA, and Graphviz about the system's fonts.
 _CHATTER = re.compile(
     r"WARNING: All log messages before absl|[IW]\d{4} \d\d:|E\d{4} \d\d:.*cuda|To enable the following|Fontconfig warning"
 )
+# Every model traces its own functions, and TensorFlow takes five models in one process for a mistake.
+logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
 
 
 class InputError(ValueError, TypeError):
@@ -61,10 +62,11 @@ def array(name: str, value: Any, expected: str, kinds: str = "biuf") -> np.ndarr
     return value
 
 
-def check_picture_path(path: PictureFile) -> None:
-    """Raise an InputError if ``path`` has an unsupported file extension for a picture."""
-    if path is not None and file_path("to_file", path).suffix.lower() not in PICTURE_FORMATS:
-        raise InputError(f"The picture's file should end in {', '.join(PICTURE_FORMATS)}. Received: {path}.")
+def picture_path(path: PictureFile) -> PictureFile:
+    """Return ``path``, or raise an InputError if it has an unsupported file extension for a picture."""
+    if path is not None and file_path("to_file", path).suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise InputError(f"The picture's file should end in .png, .svg, .pdf. Received: {path}.")
+    return path
 
 
 @contextmanager
@@ -91,13 +93,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def import_keras(intra_op_threads: int | None = None) -> None:
-    """Import Keras and initialize its backend without log messages; an ImportError names the setting to change.
+    """Import Keras and initialize its backend without log messages, or raise an InputError that names the setting.
 
     ``intra_op_threads`` applies to the whole process: TensorFlow can't change it once it has been initialized.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Every model traces its own functions, and TensorFlow takes five models in one process for a mistake.
-    logging.getLogger("tensorflow").addFilter(_is_not_about_retracing)
     with quiet_libraries():
         try:
             import keras
@@ -109,15 +109,10 @@ def import_keras(intra_op_threads: int | None = None) -> None:
                     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
             keras.ops.zeros(1)
         except (ImportError, ValueError) as error:  # not installed, or no such backend
-            received = f"KERAS_BACKEND={os.environ.get('KERAS_BACKEND')!r} ({error})"
-            raise ImportError(
-                f"Keras should find its backend, by default tensorflow. Received: {received}. "
-                "Unset KERAS_BACKEND, or install what it names."
+            received = f"{os.environ.get('KERAS_BACKEND')!r} ({error})"
+            raise InputError(
+                f"KERAS_BACKEND should be unset or name an installed backend. Received: {received}."
             ) from None
-
-
-def _is_not_about_retracing(record: logging.LogRecord) -> bool:
-    return "tf.function retracing" not in record.getMessage()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from keras_model_wars.checks import InputError, check_picture_path, import_keras, whole_number
+from keras_model_wars.checks import InputError, import_keras, picture_path
 from keras_model_wars.experiments import EXPERIMENTS, find_experiment
 
 app = typer.Typer(
@@ -24,27 +24,27 @@ app = typer.Typer(
     help="Build, draw and train the models of two articles on Keras's Sequential and Functional API.",
 )
 
-MODELS = ", ".join(EXPERIMENTS)
+
+def _widths(text: str) -> dict[str, tuple[int, ...]]:
+    try:
+        return {"hidden_units": tuple(map(int, text.split(",")))}
+    except ValueError:
+        raise typer.BadParameter("it should be two numbers above zero, such as 256,128") from None
+
+
+MODELS, ARTICLE = ", ".join(EXPERIMENTS), "the article's"
 DIGITS = "KERAS_MODEL_WARS_MNIST, Keras's, or the sample"
-UNITS = "Widths of the first two hidden layers."
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help=f"One of {MODELS}.")]
+UNITS = "Widths of the first two hidden layers, such as 256,128."
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=f"One of {MODELS}; a run's folder or a .keras file.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/sequential, or a .keras file.")]
 Runs = Annotated[list[Path] | None, typer.Argument(metavar="[RUN...]", show_default="all finished in runs/")]
 Images = Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Pictures of one digit, one for each input.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the digits.", show_default="the article's")]
-BatchSize = Annotated[int | None, typer.Option(help="Digits per step.", show_default="the article's")]
-LearningRate = Annotated[float | None, typer.Option(help="Of SGD.", show_default="the article's")]
-HiddenUnits = Annotated[str | None, typer.Option(metavar="A,B", help=UNITS, show_default="the article's")]
-Seed = Annotated[int, typer.Option(help="For the initial weights and the order of the digits.")]
+HiddenUnits = Annotated[Any, typer.Option(metavar="A,B", parser=_widths, help=UNITS, show_default=ARTICLE)]
 Data = Annotated[Path | None, typer.Option(help="An mnist.npz as Keras's, or sample.", show_default=DIGITS)]
-Out = Annotated[Path | None, typer.Option(help="Folder for the files.", show_default="runs/MODEL")]
 RunsFolder = Annotated[Path, typer.Option(help="A folder of runs, or a single run's folder.")]
 Page = Annotated[Path, typer.Option(help="The page to write.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run, or a shorter one.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over in the run's folder.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")]
-Picture = Annotated[Path | None, typer.Option("--out", help="A .png, .svg or .pdf file.")]
+Count = Annotated[int, typer.Option(min=1, max=400, help="How many digits.")]
+Picture = Annotated[Path | None, typer.Option("--out", callback=picture_path, help="A .png, .svg or .pdf file.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -64,25 +64,24 @@ def list_models() -> None:
 
 @app.command()
 def train(
-    model: ModelName,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"One of {MODELS}.")],
+    epochs: Annotated[int | None, typer.Option(help="Passes over the digits.", show_default=ARTICLE)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Digits per step.", show_default=ARTICLE)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of SGD.", show_default=ARTICLE)] = None,
     hidden_units: HiddenUnits = None,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="For the initial weights and the order of the digits.")] = 0,
     data: Data = None,
-    out: Out = None,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files.", show_default="runs/MODEL")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run, or a shorter one.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over in the run's folder.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")] = False,
 ) -> None:
     """Train a model, and save it with its history and pictures in a folder."""
-    experiment, keywords = find_experiment(model), _builder_keywords(hidden_units)
-    # Chosen for the article's widths; for others it is up to TensorFlow.
-    intra_op_threads = None if keywords else experiment.intra_op_threads
-    keywords |= {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": data}
-    keywords |= {"out": out or Path("runs") / model, "resume": resume, "overwrite": overwrite, "verbose": not quiet}
-    _package(intra_op_threads).train(model, **keywords)
+    threads, widths = find_experiment(model).intra_op_threads, hidden_units or {}
+    settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": data}
+    files = {"out": out or Path("runs") / model, "resume": resume, "overwrite": overwrite, "verbose": not quiet}
+    # The number of threads was chosen for the article's widths; for others it is up to TensorFlow.
+    _package(None if widths else threads).train(model, **settings, **files, **widths)
 
 
 @app.command()
@@ -95,7 +94,6 @@ def summary(model: Model, hidden_units: HiddenUnits = None) -> None:
 def plot(model: Model, hidden_units: HiddenUnits = None, out: Picture = None) -> None:
     """Draw a model's diagram, without a system Graphviz; `plot simple` draws neurons."""
     out = out or Path(f"{Path(model).stem}.png")
-    check_picture_path(out)
     if model == "simple" and hidden_units is None:
         _package().plot_neurons(to_file=out)
     else:
@@ -104,14 +102,8 @@ def plot(model: Model, hidden_units: HiddenUnits = None, out: Picture = None) ->
 
 
 @app.command()
-def samples(
-    data: Data = None,
-    count: Annotated[int, typer.Option(help="How many digits, from 1 to 400.")] = 40,
-    out: Picture = Path("samples.png"),
-) -> None:
+def samples(data: Data = None, count: Count = 40, out: Picture = Path("samples.png")) -> None:
     """Draw the first training digits with their labels."""
-    whole_number("--count", count, highest=400)
-    check_picture_path(out)
     (x_train, y_train), _ = _package().load_mnist(data)
     _package().plot_samples(x_train[:count], y_train[:count], out)
     print(f"Written: {out}")
@@ -120,27 +112,25 @@ def samples(
 @app.command()
 def which_api(model: Model) -> None:
     """Tell which API a model needs, and why."""
-    network = _network(model, None)
+    network = _network(model)
     verdict = _package().which_api(network)
     print(f"{network.name} needs the {verdict.api} API.")
     if verdict.reasons:
-        _print_table({"reason": reason.kind, "what": str(reason)} for reason in verdict.reasons)
+        _print_table({"reason": reason.kind, "what": reason.text} for reason in verdict.reasons)
 
 
 @app.command()
 def predict(run: Run, images: Images, out: Picture = None) -> None:
     """Tell which digit a trained model sees in each picture."""
-    check_picture_path(out)
     package = _package()
     predictions = package.predict_digits(package.load_model(run), images)
-    for names, probabilities in predictions.iterrows():
-        if predictions.index.nlevels > 1:
-            answer = "the same digit" if probabilities.item() > 0.5 else "different digits"
-            print(f"{' and '.join(names)}: {answer}")
-        else:
-            print(f"{names}: {probabilities.idxmax()}")
-        rows = ((name, f"{share:.3f}", _bar(share)) for name, share in probabilities.items())
-        _print_table(dict(zip(("digit", "probability", "from 0 to 1"), row)) for row in rows)
+    full, pairs = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#", predictions.index.nlevels > 1
+    for names, row in predictions.iterrows():
+        same = "the same digit" if row.iloc[0] > 0.5 else "different digits"
+        print(f"{' and '.join(names)}: {same}" if pairs else f"{names}: {row.idxmax()}")
+        _print_table(
+            {"digit": d, "probability": f"{p:.3f}", "from 0 to 1": full * round(30 * p)} for d, p in row.items()
+        )
     if out is not None:
         package.plot_predictions(images, predictions, out)
         print(f"Written: {out}")
@@ -168,13 +158,11 @@ def report(runs: RunsFolder = Path("runs"), out: Page = Path("report.html")) -> 
 @app.command()
 def draw(runs: Runs = None) -> None:
     """Open a page to draw a digit on, and watch the models answer."""
-    records = sorted(Path("runs").glob("*/run.json"))
     # Not parsed: a damaged record is no reason to draw with none of the others.
-    runs = runs or [file.parent for file in records if '"test"' in file.read_text(encoding="utf-8", errors="replace")]
-    if not runs:
-        raise InputError(
-            "`runs/` should hold a finished run. Received: none. Train one: keras-model-wars train sequential"
-        )
+    finished = [file.parent for file in sorted(Path("runs").glob("*/run.json")) if b'"test"' in file.read_bytes()]
+    if not (runs := runs or finished):
+        expected = "`runs/` should hold a finished run; `keras-model-wars train sequential` makes one"
+        raise InputError(f"{expected}. Received: none.")
     package = _package()
     from keras_model_wars.drawing import serve_drawing
 
@@ -191,12 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = app(args=arguments, standalone_mode=False)
     except typer.TyperException as error:
         _fail(f"{error.format_message().rstrip('.')}. Received: {shlex.join(['keras-model-wars', *arguments])}")
-    except InputError as error:
+    except (InputError, OSError) as error:
         _fail(str(error))
-    except OSError as error:
-        # HDF5 puts its whole state into an error's text; what the system says of it is what helps.
-        where = f": {error.filename2 or error.filename}" if error.filename else ""
-        _fail(os.strerror(error.errno) + where if error.errno else str(error))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
@@ -215,36 +199,20 @@ def _print_table(rows: Iterable[dict[str, Any]]) -> None:
     Console(markup=False, highlight=False, emoji=False).print(table)
 
 
-def _bar(share: float) -> str:
-    return ("█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#") * round(30 * share)
-
-
 def _package(intra_op_threads: int | None = None) -> Any:
     # Only where a command needs Keras: the import takes seconds, which no --help should.
-    try:
-        import_keras(intra_op_threads)
-    except ImportError as error:
-        raise InputError(str(error)) from None
+    import_keras(intra_op_threads)
     import keras_model_wars
 
     return keras_model_wars
 
 
-def _network(model: str, hidden_units: str | None, also: str = "") -> Any:
+def _network(model: str, widths: dict[str, Any] | None = None, also: str = "") -> Any:
     """Return the model of that name, with the widths asked for, or the one saved in a folder or file."""
     if model in EXPERIMENTS:
-        keywords = _builder_keywords(hidden_units)
         _package()
-        return EXPERIMENTS[model].build(**keywords)
-    if hidden_units is not None or not (Path(model).suffix or os.sep in model or Path(model).exists()):
-        others = f", {also}a run's folder or a .keras file" if hidden_units is None else " with --hidden-units"
+        return EXPERIMENTS[model].build(**(widths or {}))
+    if widths or not (Path(model).suffix or os.sep in model or Path(model).exists()):
+        others = " with --hidden-units" if widths else f", {also}a run's folder or a .keras file"
         raise InputError(f"MODEL should be one of {MODELS}{others}. Received: {model}.")
     return _package().load_model(model)
-
-
-def _builder_keywords(hidden_units: str | None) -> dict[str, Any]:
-    try:
-        return {} if hidden_units is None else {"hidden_units": tuple(int(units) for units in hidden_units.split(","))}
-    except ValueError:
-        expected = "--hidden-units should be two numbers above zero, such as 256,128"
-        raise InputError(f"{expected}. Received: {hidden_units}.") from None

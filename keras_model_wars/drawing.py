@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from keras_model_wars.checks import InputError
 from keras_model_wars.plotting import LAYER_COLORS
-from keras_model_wars.predicting import predict_digits
+from keras_model_wars.predicting import image_shapes, predict_digits
 
 
 def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
@@ -25,14 +25,8 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
     """
     image = Image.new("L", (280, 280), 255)
     pen, paper = ImageDraw.Draw(image), image.copy()
-
-    def predict(model):
-        return predict_digits(model, [image] * len(getattr(model, "inputs", None) or [image]))
-
-    pen.line((140, 60, 140, 220), 0, 22)  # a one, to check the models before anybody draws
-    tried = {name: len(predict(model).columns) for name, model in models.items()} if isinstance(models, dict) else {}
-    image.paste(paper)
-    asked = [name for name, columns in tried.items() if columns == 10]
+    shapes = {name: image_shapes(model) for name, model in models.items()} if isinstance(models, dict) else {}
+    asked = {name: [image] * len(inputs) for name, (inputs, width) in shapes.items() if width == 10}
     if not asked:
         raise InputError(f"`models` should be a dict with a model that takes single digits. Received: {models!r}.")
     outputs = [f"{name}\n{output}" for name in asked for output in getattr(models[name], "output_names", ["output"])]
@@ -46,7 +40,7 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
         panel.set_title(output, fontsize=9, parse_math=False)
         panel.set(xlim=(0, 1), ylim=(9.6, -0.6), xticks=[0, 1], yticks=range(10), navigate=False)
     bars = [bar for panel in panels for bar in panel.barh(range(10), 0, color=LAYER_COLORS["output"])]
-    if pairs := ", ".join(name for name in tried if name not in asked):
+    if pairs := ", ".join(name for name in shapes if name not in asked):
         figure.supxlabel(f"Left out, because they compare two images: {pairs}", fontsize=9, parse_math=False, wrap=True)
     figure.tight_layout()  # once: a constrained layout is computed again for every stroke
     stroke, answered = [], 0.0
@@ -64,7 +58,7 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
         ended = event.name == "button_release_event"
         if ended or (stroke and time.monotonic() > answered + 0.3):
             try:
-                widths = np.vstack([predict(models[name]) for name in asked]).flat
+                widths = np.vstack([predict_digits(models[name], images) for name, images in asked.items()]).flat
             except InputError:  # nothing drawn yet, or no clear digit
                 widths = [0] * len(bars)
             for bar, width in zip(bars, widths):

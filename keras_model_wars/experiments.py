@@ -1,6 +1,5 @@
 """The experiments: one frozen dataclass per model with everything that its training needs."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,22 +31,17 @@ class Experiment:
     # In a small model, handing half of an operation to another thread takes longer than the operation itself.
     intra_op_threads: int | None = 1
 
-    @property
-    def builder(self) -> str:
-        """The name of the function in ``models``: a name, because listing the experiments need not import TensorFlow."""
-        return f"build_{self.name}"
-
     def build(self, **keywords: Any) -> "keras.Model":
-        """Build the uncompiled model; the keywords are the builder's."""
-        import keras
+        """Build the uncompiled model with ``build_NAME`` of ``models``; the keywords are the builder's."""
+        import keras  # here, because listing the experiments need not import it
 
         from keras_model_wars import models
 
-        builder = getattr(models, self.builder)
+        builder = getattr(models, f"build_{self.name}")
         model = builder(**keywords)
         if not isinstance(model, keras.Model):
-            where = f"{inspect.getsourcefile(builder)}, line {inspect.getsourcelines(builder)[1]}"
-            raise RuntimeError(f"{self.builder} ({where}) should return a Keras model. Received: {model!r}.")
+            where = f"{builder.__code__.co_filename}, line {builder.__code__.co_firstlineno}"
+            raise RuntimeError(f"build_{self.name} ({where}) should return a Keras model. Received: {model!r}.")
         return model
 
 

@@ -3,7 +3,6 @@
 import gzip
 import importlib.resources
 import os
-import queue
 import shutil
 import sys
 import textwrap
@@ -11,6 +10,7 @@ import threading
 import urllib.request
 import warnings
 import zlib
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def find_mnist(path: str | os.PathLike | None = None) -> tuple[Mnist, str]:
         try:
             return (_read_npz(cached) if cached.exists() else _download(cached)), f"Keras's cache ({cached})"
         except Exception as error:
-            failed = textwrap.shorten(f"the download failed ({error}", 70, placeholder=" ...") + ")"
+            failed = textwrap.shorten(f"the download failed ({str(error) or 'no answer'}", 70, placeholder=" ...") + ")"
             reason = "Keras's cached mnist.npz is damaged" if cached.exists() else failed
             text = f"Using the bundled sample of 5,000 digits: {reason}. For all 70,000, pass --data mnist.npz."
             warnings.warn(text, stacklevel=3)
@@ -74,18 +74,17 @@ def check_mnist(mnist: Any, name: str) -> Mnist:
     except (TypeError, ValueError):
         expected = f"{name} should be (x_train, y_train), (x_test, y_test)"
         raise InputError(f"{expected}. Received: {type(mnist).__name__}.") from None
-    arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-    for part, values in arrays.items():
-        values = np.asarray(values)
-        shape, highest = ((28, 28), 255) if part[0] == "x" else ((), 9)
-        if values.shape[1:] != shape or not values.size:
-            expected = f"{name}: {part} should have the shape {' x '.join(['N', *map(str, shape)])}, N above zero"
-            raise InputError(f"{expected}. Received: {values.shape}.")
-        if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > highest:
-            received = f"dtype={values.dtype}, {values.min()} to {values.max()}"
-            raise InputError(f"{name}: {part} should hold whole numbers from 0 to {highest}. Received: {received}.")
-        arrays[part] = values.astype(np.uint8, copy=False)
-    x_train, y_train, x_test, y_test = arrays.values()
+    arrays = [np.asarray(values) for values in (x_train, y_train, x_test, y_test)]
+    for part, values in zip(_ARRAYS, arrays):
+        shape, in_words, highest = ((28, 28), "N x 28 x 28", 255) if part[0] == "x" else ((), "N", 9)
+        whole = values.dtype.kind in "iu" and values.size
+        received = f"dtype={values.dtype}, shape {values.shape}" + (
+            f", {values.min()} to {values.max()}" if whole else ""
+        )
+        if not whole or values.shape[1:] != shape or values.min() < 0 or values.max() > highest:
+            expected = f"{name}: {part} should have the shape {in_words} and hold whole numbers from 0 to {highest}"
+            raise InputError(f"{expected}. Received: {received}.")
+    x_train, y_train, x_test, y_test = (values.astype(np.uint8, copy=False) for values in arrays)
     if len(x_train) != len(y_train) or len(x_test) != len(y_test) or len(np.unique(y_train)) < 2:
         expected = f"{name} should hold one label per image, and two or more different digits to train on"
         received = f"{len(x_train)} and {len(x_test)} images, {len(y_train)} and {len(y_test)} labels"
@@ -94,39 +93,29 @@ def check_mnist(mnist: Any, name: str) -> Mnist:
 
 
 def _read_npz(path: Path) -> Mnist:
-    expected = f"{path} should be an .npz file with the arrays {', '.join(_ARRAYS)}"
-    if not path.is_file():
-        raise InputError(f"{expected}. Received: {'a folder' if path.is_dir() else 'no such file'}.")
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _ARRAYS if name in file}
+            x_train, y_train, x_test, y_test = (file[name] for name in _ARRAYS)
     except Exception as error:  # a broken file fails in NumPy, zipfile, zlib or the file system, each in its own way
-        raise InputError(f"{expected}. Received: a file that cannot be read as one ({error}).") from None
-    if missing := [name for name in _ARRAYS if name not in arrays]:
-        raise InputError(f"{expected}. Received: a file without {', '.join(missing)}.")
-    return check_mnist(((arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])), str(path))
+        expected = f"{path} should be an .npz file with the arrays {', '.join(_ARRAYS)}"
+        raise InputError(f"{expected}. Received: {error}.") from None
+    return check_mnist(((x_train, y_train), (x_test, y_test)), str(path))
 
 
 def _download(cached: Path) -> Mnist:
     """Download MNIST into Keras's cache. An answer has a deadline; a download that moves goes on, however slowly."""
-    answer: queue.Queue = queue.Queue()
+    answer: Future = Future()
 
     def connect() -> None:
         try:
-            answer.put(urllib.request.urlopen(_KERAS_FILE, timeout=_NETWORK_SECONDS))
+            answer.set_result(urllib.request.urlopen(_KERAS_FILE, timeout=_NETWORK_SECONDS))
         except Exception as error:
-            answer.put(getattr(error, "reason", error))
+            answer.set_exception(error)
 
     # The socket's timeout bounds one address, and Python tries every one in turn where a firewall drops packets.
     threading.Thread(target=connect, daemon=True).start()
-    try:
-        response = answer.get(timeout=2 * _NETWORK_SECONDS)
-    except queue.Empty:
-        raise TimeoutError("no answer") from None
-    if not hasattr(response, "read"):
-        raise ConnectionError(response)
-    print(f"Downloading {_KERAS_FILE}", file=sys.stderr)
-    with response, replacing(cached) as temporary:
+    with answer.result(timeout=2 * _NETWORK_SECONDS) as response, replacing(cached) as temporary:
+        print(f"Downloading {_KERAS_FILE}", file=sys.stderr)
         with temporary.open("wb") as file:
             shutil.copyfileobj(response, file)
         return _read_npz(temporary)

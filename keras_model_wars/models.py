@@ -10,9 +10,8 @@ def build_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.Sequen
     """Build the first article's Sequential model: a plain stack of layers.
 
     Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities, one per digit. ``hidden_units``
-    are the widths of the two hidden layers; raises an InputError for anything but two whole numbers above zero. Has
-    235,146 parameters with the default widths. Follows "Sequential API vs Functional API model in Keras", the first
-    model.
+    are the widths of the first two hidden layers; every builder raises an InputError for anything but two whole numbers
+    above zero. Has 235,146 parameters. Follows "Sequential API vs Functional API model in Keras", the first model.
 
     >>> build_sequential().output_shape
     (None, 10)
@@ -34,9 +33,8 @@ def build_wide_deep(hidden_units: tuple[int, int] = (2**14, 512)) -> keras.Model
     """Build the first article's wide and deep model: a deep path, and a bypass around it.
 
     Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities. The image goes through three
-    hidden layers and, unchanged, past them; both meet in the layer ``bypass``. ``hidden_units`` are the widths of the
-    first two hidden layers, as for ``build_sequential``; the third is always 784, to be reshaped into an image. Has
-    21,668,442 parameters with the default widths. Follows "Sequential API vs Functional API model in Keras", the second
+    hidden layers, the third of 784 units to be reshaped into an image, and, unchanged, past them; both meet in the
+    layer ``bypass``. Has 21,668,442 parameters. Follows "Sequential API vs Functional API model in Keras", the second
     model; the idea is from Cheng et al., "Wide & Deep Learning for Recommender Systems" (2016).
 
     >>> build_wide_deep(hidden_units=(64, 32)).get_layer("bypass").output.shape
@@ -60,10 +58,9 @@ def build_two_input_two_output(hidden_units: tuple[int, int] = (2**14, 512), bra
 
     Takes two images of shape (28, 28), float32 in [0, 1], named ``input_a`` and ``input_b``, and returns ten
     probabilities for each, named ``output_a`` and ``output_b``. The deep path starts at ``input_a`` only; its result is
-    joined with ``input_a`` for the first output and with ``input_b`` for the second. ``hidden_units`` as for
-    ``build_wide_deep``; ``branch_units`` is the width of the second output's own hidden layer, a whole number above
-    zero. Has 22,476,900 parameters with the default widths. Follows "Sequential API vs Functional API model in Keras",
-    the third model.
+    joined with ``input_a`` for the first output and with ``input_b`` for the second, whose own hidden layer has
+    ``branch_units``. Has 22,476,900 parameters. Follows "Sequential API vs Functional API model in Keras", the third
+    model.
 
     >>> build_two_input_two_output(hidden_units=(64, 32), branch_units=16).output_names
     ['output_a', 'output_b']
@@ -91,9 +88,9 @@ def build_two_input_two_output(hidden_units: tuple[int, int] = (2**14, 512), bra
 def build_added_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.Sequential:
     """Build the second article's Sequential model: layers added one by one, activations as layers of their own.
 
-    Takes flat vectors of 784 pixels, float32 in [0, 1], and returns ten probabilities. ``hidden_units`` as for
-    ``build_sequential``: this is the same network, written differently. Has 235,146 parameters with the default widths.
-    Follows "Keras Model Wars: Functional vs Sequential", with an ``Input`` first in place of ``input_dim``.
+    Takes flat vectors of 784 pixels, float32 in [0, 1], and returns ten probabilities: the network of
+    ``build_sequential``, written differently. Has 235,146 parameters. Follows "Keras Model Wars: Functional vs
+    Sequential", with an ``Input`` first in place of ``input_dim``.
 
     >>> build_added_sequential().input_shape
     (None, 784)
@@ -116,8 +113,7 @@ def build_functional_twin(hidden_units: tuple[int, int] = (256, 128)) -> keras.M
     Takes and returns what ``build_sequential`` does. With the same weights, its predictions are bit-identical. Follows
     "Keras Model Wars: Functional vs Sequential": whatever a Sequential model can express, a Functional one can.
 
-    >>> twin, model = build_functional_twin(), build_sequential()
-    >>> twin.set_weights(model.get_weights())
+    >>> build_functional_twin().set_weights(build_sequential().get_weights())
     """
     first, second = _two_widths(hidden_units)
     inputs = keras.Input((28, 28), name="image")
@@ -131,12 +127,10 @@ def build_functional_twin(hidden_units: tuple[int, int] = (256, 128)) -> keras.M
 def build_shared_layers(hidden_units: tuple[int, int] = (256, 128)) -> keras.Model:
     """Build a model that tells whether two images show the same digit: two inputs, one shared stack of layers.
 
-    Takes two images of shape (28, 28), float32 in [0, 1], named ``left`` and ``right``, and returns one number, the
-    probability that both show the same digit. Both images go through the same layers, so whatever is learned from one
-    side serves the other. ``hidden_units`` are the widths of the shared layers, as for ``build_sequential``. Has
-    233,985 parameters with the default widths. Follows "Keras Model Wars: Functional vs Sequential", its inputs "that
-    share the same layers"; the idea is from Bromley et al., "Signature Verification using a Siamese Time Delay Neural
-    Network" (1993).
+    Takes two images of shape (28, 28), float32 in [0, 1], named ``left`` and ``right``, and returns the probability that
+    both show the same digit. Both go through the same layers, so what is learned from one side serves the other. Has
+    233,985 parameters. Follows "Keras Model Wars: Functional vs Sequential", its inputs "that share the same layers";
+    the idea is from Bromley et al., "Signature Verification using a Siamese Time Delay Neural Network" (1993).
 
     >>> build_shared_layers().input_shape
     [(None, 28, 28), (None, 28, 28)]

@@ -22,7 +22,7 @@ from keras_model_wars.checks import (
     InputError,
     PictureFile,
     array,
-    check_picture_path,
+    picture_path,
     quiet_libraries,
     replacing,
     whole_number,
@@ -36,8 +36,8 @@ def plot_samples(x: np.ndarray, y: np.ndarray, to_file: PictureFile = None, *, c
     """Draw digits with their labels.
 
     Takes 1 to 400 images (count, 28, 28) and labels (count,), numbers or words, and draws ``columns`` in a row. Writes
-    ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError for other shapes or an unsupported file extension.
-    Follows both articles, which show some digits before they train.
+    ``to_file`` (.png, .svg or .pdf) if given, as every plot does, and raises an InputError for other shapes or an
+    unsupported file extension. Follows both articles, which show some digits before they train.
 
     >>> figure = plot_samples(x_train[:40], y_train[:40])
     """
@@ -56,13 +56,12 @@ def plot_model(model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
     """Draw a model's diagram with shapes and activations, without a system Graphviz.
 
     Input, hidden and output layers have their own colors; a layer that is used twice has its arrows twice. Returns a
-    Pillow image, which a notebook shows, and writes ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError for
-    anything but a built Keras model, or for an unsupported file extension. Does what ``keras.utils.plot_model`` does,
-    with the Graphviz in pygraphviz's wheels.
+    Pillow image, which a notebook shows. Raises an InputError for anything but a built Keras model. Does what
+    ``keras.utils.plot_model`` does, with the Graphviz in pygraphviz's wheels.
 
     >>> image = plot_model(build_sequential())
     """
-    check_picture_path(to_file)
+    picture_path(to_file)
     if not isinstance(model, keras.Model) or not model.built:
         expected = "`model` should be a Keras model that starts with a keras.Input or was called once"
         raise InputError(f"{expected}. Received: {type(model).__name__}.")
@@ -97,9 +96,8 @@ def plot_model(model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
 def plot_neurons(units: Sequence[int] = (3, 4, 4, 2), to_file: PictureFile = None) -> Figure:
     """Draw an input layer, hidden layers and an output layer as neurons and connections.
 
-    ``units`` are the neurons of each layer, the input first and the output last: two or more layers of 1 to 32 neurons.
-    Writes ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError for other units or an unsupported extension.
-    Follows "Keras Model Wars: Functional vs Sequential", its simple model diagram.
+    ``units`` are the neurons of each layer, the input first and the output last: two or more layers of 1 to 32 neurons,
+    or an InputError is raised. Follows "Keras Model Wars: Functional vs Sequential", its simple model diagram.
 
     >>> figure = plot_neurons((3, 4, 4, 2))
     """
@@ -124,9 +122,8 @@ def plot_learning_curves(history: History, to_file: PictureFile = None, *, title
     """Draw loss and accuracy over the epochs, training as lines and validation dashed, one panel per output.
 
     Takes a run's ``history``, or what ``fit`` returned; of a model with several outputs the total loss, their sum, is
-    not drawn. Writes ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError for anything that is not a
-    history, or for an unsupported file extension. Follows "Sequential API vs Functional API model in Keras", its
-    learning curves.
+    not drawn. Raises an InputError for anything that is not a history. Follows "Sequential API vs Functional API model
+    in Keras", its learning curves.
 
     >>> figure = plot_learning_curves(run.history)
     """
@@ -152,8 +149,8 @@ def plot_article_comparison(
 ) -> Figure:
     """Draw a run as lines, the article's log as points, and the interval of our other seeds as a band.
 
-    Takes what ``compare_with_article`` returns. Every output gets a panel for loss and a panel for accuracy. Writes
-    ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError for anything else, or an unsupported file extension.
+    Takes what ``compare_with_article`` returns, or raises an InputError. Every output gets a panel for its loss and one
+    for its accuracy. Follows "Sequential API vs Functional API model in Keras", its logs.
 
     >>> figure = plot_article_comparison(compare_with_article(run.history, "sequential"))
     """
@@ -185,8 +182,8 @@ def plot_mistakes(
 
     Takes ``x`` and ``y`` as ``model.evaluate`` does: images of shape (count, 28, 28) or (count, 784), or a dict of
     them, and their labels. Each digit has its label, the model's answer and the answer's probability; a model with two
-    outputs gets one row per output, and a pair is one question. Writes ``to_file`` (.png, .svg or .pdf) if given.
-    Raises an InputError for labels that do not belong to the model's outputs, or for an unsupported file extension.
+    outputs gets one row per output, and a pair is one question. Raises an InputError for labels that do not belong to
+    the model's outputs.
 
     >>> figure = plot_mistakes(run.model, scale_pixels(x_test), y_test)
     """
@@ -222,7 +219,7 @@ def save_figure(figure: Figure, to_file: PictureFile) -> Figure:
     """Write a figure if a file is named, and return it closed in pyplot: left open, a notebook shows it twice."""
     plt.close(figure)
     if to_file is not None:
-        check_picture_path(to_file)
+        picture_path(to_file)
         with replacing(to_file) as temporary:
             figure.savefig(temporary, dpi=120)
     return figure

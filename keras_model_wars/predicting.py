@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from keras_model_wars.checks import InputError, PictureFile, check_picture_path, file_path, import_keras
+from keras_model_wars.checks import InputError, PictureFile, picture_path, file_path, import_keras
 from keras_model_wars.experiments import EXPERIMENTS
 from keras_model_wars.splits import scale_pixels
 
@@ -129,6 +129,16 @@ def _measure_ink(image: Image.Image) -> np.ndarray:
     return np.clip(ink / max(np.sort(ink, axis=None)[-20:].min(), 0.24), 0, 1)  # twenty pixels and more are no noise
 
 
+def image_shapes(model: "keras.Model") -> tuple[list[tuple], int]:
+    """Return the shapes of a model's inputs, and the width of its outputs: 10, or 1 for a pair; or raise an InputError."""
+    inputs, outputs = ([t.shape[1:] for t in getattr(model, side, None) or []] for side in ("inputs", "outputs"))
+    images_in = inputs and all(shape in ((28, 28), (28, 28, 1), (784,)) for shape in inputs)
+    if not images_in or outputs not in ([(10,)] * len(inputs), [(1,)] * (len(inputs) == 2)):
+        expected = "`model` should take pictures of 28 x 28 and give ten probabilities for each, or one for two of them"
+        raise InputError(f"{expected}. Received: {model!r} with inputs {inputs} and outputs {outputs}.")
+    return inputs, outputs[0][0]
+
+
 def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) -> pd.DataFrame:
     """Predict which digits pictures show: one row per picture, one column per digit, the probabilities within.
 
@@ -139,11 +149,7 @@ def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) ->
 
     >>> predict_digits(model, ["three.png", "eight.jpg"]).idxmax(axis="columns")
     """
-    inputs, outputs = ([t.shape[1:] for t in getattr(model, side, None) or []] for side in ("inputs", "outputs"))
-    images_in = inputs and all(shape in ((28, 28), (28, 28, 1), (784,)) for shape in inputs)
-    if not images_in or outputs not in ([(10,)] * len(inputs), [(1,)] * (len(inputs) == 2)):
-        expected = "`model` should take pictures of 28 x 28 and give ten probabilities for each, or one for two of them"
-        raise InputError(f"{expected}. Received: {model!r} with inputs {inputs} and outputs {outputs}.")
+    inputs, width = image_shapes(model)
     from keras import ops, tree
 
     pictures, names = _name_pictures(images)
@@ -153,9 +159,9 @@ def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) ->
     prepared = np.stack([prepare_image(picture, name) for picture, name in zip(pictures, names)])
     x = [scale_pixels(prepared[i :: len(inputs)]).reshape(-1, *shape) for i, shape in enumerate(inputs)]
     answers = tree.flatten(model(x if len(x) > 1 else x[0], training=False))  # quicker than predict for a few pictures
-    rows = np.stack([ops.convert_to_numpy(answer) for answer in answers], axis=1).reshape(-1, outputs[0][0])
+    rows = np.stack([ops.convert_to_numpy(answer) for answer in answers], axis=1).reshape(-1, width)
     index, columns = pd.Index(names, name="image"), pd.RangeIndex(10, name="digit")
-    if outputs[0] == (1,):
+    if width == 1:
         index, columns = pd.MultiIndex.from_arrays([names[0::2], names[1::2]], names=["left", "right"]), ["same digit"]
     predictions = pd.DataFrame(rows, index, columns)
     # For plot_predictions; as lists, because pandas compares attrs.
@@ -175,13 +181,13 @@ def plot_predictions(
     """
     from keras_model_wars.plotting import LAYER_COLORS, save_figure
 
-    check_picture_path(to_file)
-    pictures, names = _name_pictures(images)
-    wide = predictions.index.nlevels
+    picture_path(to_file)
+    (pictures, names), wide = _name_pictures(images), predictions.index.nlevels
     if len(pictures) != wide * len(predictions):
         expected = f"`predictions` should be what predict_digits returns for the {len(pictures)} `images`"
         raise InputError(f"{expected}. Received: {len(predictions)} rows.")
-    prepared = predictions.attrs.get("prepared", {}) if np.ravel(predictions.index.to_list()).tolist() == names else {}
+    same = np.ravel(predictions.index.to_list()).tolist() == names
+    prepared = predictions.attrs.get("prepared", {}) if same else {}
     figure = Figure(figsize=(3.2 + 2 * wide, 2.6 * len(predictions)), layout="constrained")
     grid = figure.subplots(len(predictions), wide + 1, squeeze=False, width_ratios=[*[1] * wide, 1.4])
     for axis, picture, name in zip(grid[:, :-1].flat, pictures, names):

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,29 +28,24 @@ def make_report(runs: str | os.PathLike = "runs", out: str | os.PathLike = "repo
 
     >>> make_report("runs", "report.html")
     """
-    folder, out = file_path("runs", runs), file_path("out", out)
-    sections = sorted(_sections(folder), key=lambda section: (section["place"], section["name"]))
+    folder, out, sections = file_path("runs", runs), file_path("out", out), []
+    for file in filter(Path.is_file, (folder / "run.json", *sorted(folder.glob("*/run.json")))):
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            experiment = find_experiment(record["settings"]["model"])
+            if "test" in record:
+                sections.append(_section(file.parent, experiment.title, record))
+        except (ValueError, TypeError, KeyError, AttributeError, FileNotFoundError) as error:
+            expected = f"{file} and the files beside it should be as `train` writes them"
+            raise InputError(f"{expected}; train again with `--overwrite`. Received: {error!r}.") from None
     if not sections:
         expected = "`runs` should be a folder with a finished run; `keras-model-wars train sequential` makes one"
         raise InputError(f"{expected}. Received: {folder}.")
+    sections.sort(key=lambda section: list(EXPERIMENTS).index(section["settings"]["model"]))
     environment = jinja2.Environment(loader=jinja2.PackageLoader("keras_model_wars"), autoescape=True)
     page = environment.get_template("report.html").render(sections=sections)
     with replacing(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
-
-
-def _sections(runs: Path) -> Iterator[dict[str, Any]]:
-    for file in filter(Path.is_file, (runs / "run.json", *runs.glob("*/run.json"))):
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            title = find_experiment(record["settings"]["model"]).title
-            if "test" in record:
-                yield _section(file.parent, title, record)
-        except (ValueError, TypeError, KeyError, AttributeError, FileNotFoundError) as error:
-            expected = (
-                f"{file} and the files beside it should be as `train` writes them; train again with `--overwrite`"
-            )
-            raise InputError(f"{expected}. Received: {error!r}.") from None
 
 
 def _section(folder: Path, title: str, record: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +67,6 @@ def _section(folder: Path, title: str, record: dict[str, Any]) -> dict[str, Any]
     return {
         "name": folder.resolve().name,
         "title": title,
-        "place": list(EXPERIMENTS).index(settings["model"]),
         "parameters": f"{record['parameters']:,}",
         "accuracies": {column: " / ".join(accuracies[column]) for column in ("validation", "test")},
         "seconds": f"{sum(record['seconds_per_epoch']):,.0f}",

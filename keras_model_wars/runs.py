@@ -1,7 +1,6 @@
 """A run's folder: the record, the history and the model in it, and how they are continued."""
 
 import json
-import math
 import platform
 import time
 from pathlib import Path
@@ -23,8 +22,8 @@ RUN_FILES = ("model.keras", "history.csv", "summary.txt", "diagram.png", *END_FI
 class RunRecord(keras.callbacks.Callback):
     """The record and history of a run, which its folder gets after every epoch, and after them the model.
 
-    The model is the one checkpoint: its optimizer's iterations tell how many epochs are finished, whatever else was
-    written before the run was killed. ``saved`` is that number.
+    The model is the one checkpoint: its optimizer's iterations tell how many epochs are ``saved``, whatever else was
+    written before the run was killed.
     """
 
     def __init__(self, folder: Path | None, network: keras.Model, settings: dict[str, Any], source: str):
@@ -44,49 +43,40 @@ class RunRecord(keras.callbacks.Callback):
         }
 
     @property
-    def epochs(self) -> int:
-        """The number of epochs that the run should have."""
-        return self._record["settings"]["epochs"]
-
-    @property
     def history(self) -> pd.DataFrame:
         """The finished epochs, one row each, counted from 1."""
         return pd.DataFrame(self._rows, index=pd.RangeIndex(1, len(self._rows) + 1, name="epoch"))
 
     def start(self, epochs: int) -> None:
         """Start a run, of ``epochs`` unless another number was asked for, in a folder without another's files."""
-        self._record["settings"]["epochs"] = self.epochs or epochs
+        self.epochs = self._record["settings"]["epochs"] = self._record["settings"]["epochs"] or epochs
         if self.folder:
             self._remove(RUN_FILES)
             self.write()
 
-    def resume(self, network: keras.Model, batches: int, *, asked: bool) -> keras.Model:
+    def resume(self, network: keras.Model, batches: int) -> keras.Model:
         """Continue the run in the folder; return its model, or ``network`` if no epoch was finished."""
-        instead = "Name another folder, or start over with overwrite=True or --overwrite."
-        if not asked:
-            received = f"{self.folder}, which holds one. Continue it with resume=True or --resume"
-            raise InputError(f"`out` should be a folder without a run. Received: {received}. {instead}")
         try:
             found = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
             ours, theirs, seconds = self._record["settings"], found["settings"], found["seconds_per_epoch"]
             differing = [name for name in theirs | ours if name != "epochs" and ours.get(name) != theirs.get(name)]
-            epochs = self.epochs or theirs["epochs"]
+            self.epochs = ours["epochs"] = ours["epochs"] or theirs["epochs"]
         except (ValueError, TypeError, KeyError):
             expected = f"{self.folder / 'run.json'} should be the record of a run"
-            raise InputError(f"{expected}. Received: something else. {instead}") from None
+            raise InputError(f"{expected}. Received: something else. Start over with --overwrite.") from None
         for name in differing:
             expected = f"`{name}` should be {theirs.get(name)!r}, as in the run to resume in {self.folder}"
             raise InputError(f"{expected}. Received: {name}={ours.get(name)!r}.")
         if (self.folder / "model.keras").exists():
             network = load_model(self.folder, compile=True)
-            saved = int(network.optimizer.iterations) // batches
-            if epochs < saved:
-                expected = f"`epochs` should be at least {saved}, which the run in {self.folder} has finished"
-                raise InputError(f"{expected}. Received: epochs={epochs}.")
+            self.saved = int(network.optimizer.iterations) // batches
+            if self.epochs < self.saved:
+                expected = f"`epochs` should be at least {self.saved}, which the run in {self.folder} has finished"
+                raise InputError(f"{expected}. Received: epochs={self.epochs}.")
             # As text: pandas rounds in its own way, and Python's floats come back to the bit.
             history = pd.read_csv(self.folder / "history.csv", index_col="epoch", dtype=str).astype(float)
-            self.saved, self._rows = saved, history.head(saved).to_dict("records")
-        ours["epochs"], self._record["seconds_per_epoch"] = epochs, seconds[: self.saved]
+            self._rows = history.head(self.saved).to_dict("records")
+        self._record["seconds_per_epoch"] = seconds[: self.saved]
         self.write()  # without the test result
         self._remove(END_FILES)
         return network
@@ -115,13 +105,7 @@ class RunRecord(keras.callbacks.Callback):
 
     def write(self, **results: Any) -> None:
         """Write ``run.json``, with the results of a finished run."""
-        text = json.dumps(_finite(self._record | results), indent=2, allow_nan=False)
+        # A diverged run's losses, for which JSON has no numbers, become null.
+        record = json.loads(json.dumps(self._record | results), parse_constant=lambda _: None)
         with replacing(self.folder / "run.json") as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """Replace the losses of a diverged run, for which JSON has no numbers, by None."""
-    if isinstance(value, dict):
-        return {name: _finite(entry) for name, entry in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+            temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -37,11 +37,9 @@ def split_validation(x: np.ndarray, y: np.ndarray, validation_size: int | None =
     Takes images (count, 28, 28) and labels (count,) and returns ``(x_train, y_train), (x_val, y_val)``. The first
     ``validation_size`` digits are the validation set, by default one twelfth: 5,000 of 60,000. Raises an InputError if
     ``x`` and ``y`` differ in length, or if either part would be empty. Follows "Sequential API vs Functional API model
-    in Keras", the preparation of the data.
+    in Keras".
 
-    >>> (x_train, y_train), (x_val, y_val) = split_validation(np.zeros((60, 28, 28)), np.zeros(60))
-    >>> len(x_train), len(x_val)
-    (55, 5)
+    >>> (x_train, y_train), (x_val, y_val) = split_validation(x_train, y_train)
     """
     x, y = _same_length(x, y)
     size = max(1, len(x) // 12) if validation_size is None else validation_size
@@ -53,13 +51,11 @@ def split_two_inputs(x: np.ndarray, y: np.ndarray) -> tuple[dict[str, np.ndarray
     """Cut the digits into halves, in order, for the model with two inputs and two outputs.
 
     Takes images (count, 28, 28) and labels (count,). Returns ``{"input_a", "input_b"}`` and ``{"output_a",
-    "output_b"}``: the first half of the digits and their labels for a, the second half for b. An odd last digit is left
-    out. Raises an InputError if ``x`` and ``y`` differ in length or hold fewer than two digits. Follows "Sequential API
-    vs Functional API model in Keras", the third model.
+    "output_b"}``: the first half of the digits and their labels for a, the second for b, without an odd last digit.
+    Raises an InputError if ``x`` and ``y`` differ in length or hold fewer than two digits. Follows "Sequential API vs
+    Functional API model in Keras", the third model.
 
-    >>> inputs, outputs = split_two_inputs(np.zeros((10, 28, 28)), np.arange(10))
-    >>> outputs["output_b"]
-    array([5, 6, 7, 8, 9])
+    >>> inputs, outputs = split_two_inputs(x_train, y_train)
     """
     x, y = _same_length(x, y)
     half = len(x) // 2
@@ -71,10 +67,10 @@ def make_pairs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> tuple[dict[str, n
     """Make pairs of digits, half of them showing the same digit, for the model with shared layers.
 
     Takes images (count, 28, 28) and labels (count,). Returns ``{"left", "right"}``, each (count, 28, 28), and labels
-    (count,) as uint8, 1 where both show the same digit. Every image is on the left once; its partner on the right is
-    drawn with ``seed``, for half of them from the images of its own digit, for the rest evenly from the other digits.
-    Raises an InputError if ``x`` and ``y`` differ in length or ``y`` holds fewer than two different digits. Follows
-    "Keras Model Wars: Functional vs Sequential", its inputs "that share the same layers".
+    (count,) as uint8, 1 where both show the same digit. Every image is on the left once; its partner is drawn with
+    ``seed``, for half of them from the images of its own digit, for the rest evenly from the other digits. Raises an
+    InputError if ``x`` and ``y`` differ in length or ``y`` holds fewer than two different digits. Follows "Keras Model
+    Wars: Functional vs Sequential", its inputs "that share the same layers".
 
     >>> pairs, same = make_pairs(x_train, y_train)
     """

@@ -62,23 +62,26 @@ def train(
     Sets Python's, NumPy's and Keras's random seeds for the whole process: on one machine, the same ``seed`` gives the
     same history to the bit. The command also trains small models on one thread, which is faster; in Python, call
     ``tf.config.threading.set_intra_op_parallelism_threads(1)`` before TensorFlow initializes. Follows "Sequential API
-    vs Functional API model in Keras": SGD, learning rate 0.01, batches of 32.
+    vs Functional API model in Keras".
 
-    >>> train("sequential", epochs=1, hidden_units=(32, 16), data="sample").history.columns.tolist()
+    >>> train("sequential", epochs=1, data="sample").history.columns.tolist()
     ['accuracy', 'loss', 'val_accuracy', 'val_loss']
     """
     experiment = find_experiment(model)
     batch_size = whole_number("batch_size", experiment.batch_size if batch_size is None else batch_size)
     rate = positive_number("learning_rate", experiment.learning_rate if learning_rate is None else learning_rate)
     seed = whole_number("seed", seed, lowest=0, highest=2**32 - 1)
-    if epochs is not None:
-        whole_number("epochs", epochs)
-    if steps_per_execution is not None:
-        whole_number("steps_per_execution", steps_per_execution)
+    for name, number in (("epochs", epochs), ("steps_per_execution", steps_per_execution)):
+        if number is not None:
+            whole_number(name, number)
     if (resume and overwrite) or ((resume or overwrite) and out is None):
         expected = "`resume` or `overwrite` should come with `out`, the folder of a run, and not with each other"
         raise InputError(f"{expected}. Received: resume={resume}, overwrite={overwrite}, out={out}.")
     folder = None if out is None else file_path("out", out)
+    there = folder is not None and (folder / "run.json").exists()
+    if there and not (resume or overwrite):
+        instead = "Continue it with resume=True or --resume, or start over with overwrite=True or --overwrite"
+        raise InputError(f"`out` should be a folder without a run. Received: {folder}, which holds one. {instead}.")
     from_file = data is None or isinstance(data, (str, os.PathLike))
     mnist, source = find_mnist(data) if from_file else (check_mnist(data, "`data`"), "arrays passed to train")
 
@@ -87,14 +90,18 @@ def train(
     splits = experiment.prepare(mnist)
     digits = ReshuffledDataset(*splits.train, batch_size=batch_size, seed=seed)
     settings = {"model": model, "epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "seed": seed}
-    settings |= builder_keywords | {"digits": fingerprint(mnist)}
-    record = RunRecord(folder, network, settings, source)
-    if folder and (folder / "run.json").exists() and not overwrite:
-        network = record.resume(network, digits.batches, asked=resume)
+    record = RunRecord(folder, network, settings | builder_keywords | {"digits": fingerprint(mnist)}, source)
+    if there and resume:
+        network = record.resume(network, digits.batches)
     else:
         record.start(experiment.epochs)
     if not record.saved:  # a resumed model comes back compiled, with the optimizer's momentum
-        compile_model(network, experiment, rate)
+        network.compile(
+            optimizer=keras.optimizers.SGD(rate, momentum=experiment.momentum),
+            loss=experiment.loss,
+            # Today's Keras refuses the article's single ["accuracy"] for two outputs, and wants one list per output.
+            metrics=["accuracy"] if len(network.outputs) == 1 else [["accuracy"] for _ in network.outputs],
+        )
     network.steps_per_execution = steps_per_execution or _steps(digits.batches)
 
     summary: list[str] = []
@@ -121,34 +128,16 @@ def train(
         if record.saved:
             print(f"\nStopped after {record.saved} of {record.epochs} epochs. Continue with --resume.", file=sys.stderr)
         raise
-    metrics = network.evaluate(*splits.test, batch_size=batch_size, verbose=0, return_dict=True)
-    run = Run(network, record.history, metrics, folder)
+    test_metrics = network.evaluate(*splits.test, batch_size=batch_size, verbose=0, return_dict=True)
+    run = Run(network, record.history, test_metrics, folder)
+    _finish(run, experiment, splits, len(mnist[0][0]), verbose)
     if folder:
-        _draw_results(run, experiment, splits, len(mnist[0][0]))
-        record.write(final_epoch=run.history.iloc[-1].to_dict(), test=metrics)
-    if verbose:
-        _print_results(run, model, len(mnist[0][0]))
+        record.write(final_epoch=run.history.iloc[-1].to_dict(), test=test_metrics)
     return run
 
 
-def compile_model(model: keras.Model, experiment: Experiment, learning_rate: float) -> None:
-    """Compile a model as its experiment says: SGD, and accuracy for every output."""
-    model.compile(
-        optimizer=keras.optimizers.SGD(learning_rate, momentum=experiment.momentum),
-        loss=experiment.loss,
-        # Today's Keras refuses the article's single ["accuracy"] for two outputs, and wants one list per output.
-        metrics=["accuracy"] if len(model.outputs) == 1 else [["accuracy"] for _ in model.outputs],
-    )
-
-
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Return the order in which epoch ``epoch`` (from 0) takes the digits 0 to ``count`` - 1.
-
-    It depends on nothing but the seed and the epoch, so a resumed run continues with the order it would have had.
-
-    >>> sorted(epoch_order(3, seed=0, epoch=1).tolist())
-    [0, 1, 2]
-    """
+    """Return the order in which epoch ``epoch`` (from 0) takes the digits, whatever came before: a run can be resumed."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
@@ -194,22 +183,26 @@ def _steps(batches: int) -> int:
     return math.ceil(batches / math.ceil(batches / 64))
 
 
-def _draw_results(run: Run, experiment: Experiment, splits: Splits, train_digits: int) -> None:
-    plot_learning_curves(run.history, run.folder / "learning_curves.png", title=experiment.title)
-    plot_mistakes(run.model, *splits.test, run.folder / "mistakes.png", title=experiment.title)
-    if experiment.name in LOGGED_MODELS and train_digits == FULL_TRAIN_DIGITS:
-        comparison = compare_with_article(run.history, experiment.name)
-        with replacing(run.folder / "article_comparison.csv") as temporary:
-            comparison.to_csv(temporary, index=False)
-        plot_article_comparison(comparison, run.folder / "article_comparison.png", title=experiment.title)
-
-
-def _print_results(run: Run, model: str, train_digits: int) -> None:
-    for name in (name for name in run.test_metrics if name.endswith("accuracy")):
-        print(f"{name}: validation {run.history[f'val_{name}'].iloc[-1]:.4f}, test {run.test_metrics[name]:.4f}")
-    if model not in LOGGED_MODELS:
-        print(f"No comparison with the article: the article printed no log for {model}.")
+def _finish(run: Run, experiment: Experiment, splits: Splits, train_digits: int, verbose: bool) -> None:
+    """Draw a finished run's pictures into its folder, and print how it ended."""
+    name, title, folder, lacking = experiment.name, experiment.title, run.folder, ""
+    if name not in LOGGED_MODELS:
+        lacking = f"the article printed no log for {name}"
     elif train_digits != FULL_TRAIN_DIGITS:
-        print(f"No comparison with the article: this run had {train_digits:,} of MNIST's {FULL_TRAIN_DIGITS:,} digits.")
-    if run.folder:
-        print(f"Written to {run.folder}: " + ", ".join(name for name in RUN_FILES if (run.folder / name).exists()))
+        lacking = f"this run had {train_digits:,} of MNIST's {FULL_TRAIN_DIGITS:,} digits"
+    if folder:
+        plot_learning_curves(run.history, folder / "learning_curves.png", title=title)
+        plot_mistakes(run.model, *splits.test, folder / "mistakes.png", title=title)
+    if folder and not lacking:
+        comparison = compare_with_article(run.history, name)
+        with replacing(folder / "article_comparison.csv") as temporary:
+            comparison.to_csv(temporary, index=False)
+        plot_article_comparison(comparison, folder / "article_comparison.png", title=title)
+    if not verbose:
+        return
+    for metric in (metric for metric in run.test_metrics if metric.endswith("accuracy")):
+        print(f"{metric}: validation {run.history[f'val_{metric}'].iloc[-1]:.4f}, test {run.test_metrics[metric]:.4f}")
+    if lacking:
+        print(f"No comparison with the article: {lacking}.")
+    if folder:
+        print(f"Written to {folder}: " + ", ".join(file for file in RUN_FILES if (folder / file).exists()))

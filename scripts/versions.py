@@ -75,6 +75,7 @@ def train_version(version: Version, **settings: Any) -> Run:
     """Train a version as ``train`` does its model; ``settings`` are those of ``train``."""
     experiment = EXPERIMENTS[version.model]
     changed = dataclasses.replace(experiment, prepare=version.prepare or experiment.prepare)
-    build = version.build or getattr(models, experiment.builder)
-    with mock.patch.dict(EXPERIMENTS, {version.model: changed}), mock.patch.object(models, experiment.builder, build):
+    builder = f"build_{version.model}"
+    build = version.build or getattr(models, builder)
+    with mock.patch.dict(EXPERIMENTS, {version.model: changed}), mock.patch.object(models, builder, build):
         return train(version.model, **{"epochs": version.epochs, "verbose": False} | version.settings | settings)
