@@ -20,12 +20,10 @@ from keras_model_wars.mnist import ENVIRONMENT_VARIABLE
 ROOT = Path(__file__).parents[1]
 # Read before `offline` takes it away.
 FULL_MNIST = os.environ.get(ENVIRONMENT_VARIABLE)
-
-
 # A mistake should be found within a minute: models and numbers first; processes, browsers and kernels last.
 ORDER = (
     "models", "splits", "training", "article_logs", "mnist", "plotting", "predicting", "runs", "checks", "apis",
-    "claims", "cli", "report", "properties", "seeds", "drawing", "benchmarks", "docs", "processes", "notebooks",
+    "claims", "cli", "report", "mistakes", "seeds", "drawing", "benchmarks", "docs", "processes", "notebooks",
 )  # fmt: skip
 
 
@@ -98,10 +96,8 @@ def small_runs(few_digits, tmp_path_factory):
     """One small run of each kind of model, by name; their folders lie side by side. Don't change them."""
     folder = tmp_path_factory.mktemp("small") / "runs"
     settings = {"epochs": 2, "seed": 3, "hidden_units": (16, 8), "data": few_digits, "verbose": False}
-    return {
-        model: kmw.train(model, out=folder / model, **settings)
-        for model in ("sequential", "wide_deep", "two_input_two_output", "shared_layers")
-    }
+    models = ("sequential", "wide_deep", "two_input_two_output", "shared_layers")
+    return {model: kmw.train(model, out=folder / model, **settings) for model in models}
 
 
 @pytest.fixture
@@ -118,30 +114,31 @@ def command(monkeypatch, capfd):
 
 
 @pytest.fixture(scope="session")
-def run_process(tmp_path_factory):
-    """Run a program beside the interpreter in a folder, with the network out of reach."""
+def start_process(tmp_path_factory):
+    """Start a program beside the interpreter, with the network out of reach; what is returned waits for its result."""
     # Without what would lead to digits, caches or a network, or color what is printed.
-    left_out = ("KERAS", "MPL", "XDG", "PYTHON", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(left_out) and not name.lower().endswith("_proxy")
-    }
+    left_out = ("KERAS", "MPL", "XDG", "PYTHON", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "DISPLAY")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    environment = {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
     environment["HOME"] = environment["USERPROFILE"] = str(tmp_path_factory.mktemp("home"))
-    environment |= {"PYTHONUTF8": "1", "COLUMNS": "120"}
     # Nothing listens there, so every download is refused at once.
-    environment["HTTP_PROXY"] = environment["HTTPS_PROXY"] = "http://127.0.0.1:1"
+    environment |= {"HTTPS_PROXY": "http://127.0.0.1:1", "PYTHONUTF8": "1", "COLUMNS": "120"}
 
-    def run(program, *arguments, folder, **variables):
-        process = subprocess.run(
-            [str(Path(sys.executable).parent / program), *map(str, arguments)],
-            cwd=folder,
-            env=environment | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=300,
-        )
-        return Result(process.returncode, process.stdout, process.stderr)
+    def start(program, *arguments, folder, **variables):
+        command = [str(Path(sys.executable).parent / program), *map(str, arguments)]
+        pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE) | {"stdin": subprocess.DEVNULL}
+        process = subprocess.Popen(command, cwd=folder, env=environment | variables, encoding="utf-8", **pipes)
 
-    return run
+        def wait():
+            out, err = process.communicate(timeout=300)
+            return Result(process.returncode, out, err)
+
+        return wait
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_process(start_process):
+    """Run such a program to its end."""
+    return lambda *arguments, **keywords: start_process(*arguments, **keywords)()

@@ -23,7 +23,6 @@ speed = importlib.import_module("speed")
 def test_benchmark_compares_the_installed_peers_and_names_the_others(run_process, few_digits_file, tmp_path):
     arguments = ("--data", few_digits_file, "--rounds", 2, "--models", "sequential", "--json", "speed.json")
     run = run_process("python", BENCHMARKS / "speed.py", *arguments, folder=tmp_path)
-
     assert run.status == 0, run.err
     report = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
     assert run.out == speed.markdown(report) + "\n"
@@ -43,18 +42,12 @@ def test_benchmark_compares_the_installed_peers_and_names_the_others(run_process
 
 def test_table_of_the_readme_is_that_of_the_committed_measurements():
     report = json.loads((BENCHMARKS / "results" / "peers.json").read_text(encoding="utf-8"))
-
     assert speed.markdown(report) in (BENCHMARKS / "README.md").read_text(encoding="utf-8")
     for model, measured in report["measurements"].items():
         assert report["results"][model] == {peer: speed.medians(of_peer) for peer, of_peer in measured.items()}
     assert report["targets"] == speed.compare(report["results"])
     assert all(target.endswith(": met") for target in report["targets"])
-
-
-def test_targets_are_compared_with_the_results():
-    package = {"epoch_seconds": 2.0, "peak_memory_mib": 140.0}
-    article = {"epoch_seconds": 4.7, "peak_memory_mib": 100.0}
-
+    package, article = ({"epoch_seconds": s, "peak_memory_mib": m} for s, m in ((2.0, 140.0), (4.7, 100.0)))
     assert speed.compare({"sequential": {"package": package, "article": article}}) == [
         "sequential: 2.35 times the speed of article (target: at least 2.3): met",
         "sequential: 1.40 times the peak memory of article (target: at most 1.3): missed",
@@ -66,7 +59,6 @@ def test_run_ends_with_exit_code_1_where_a_peer_learns_something_else(loss, monk
     losses = {"package": 0.6, "article": 0.617, "pytorch": 0.583, "numpy": loss}
     reports = {peer: {"epoch_seconds": 1.0, "logs": {"loss": losses[peer]}} for peer in losses}
     monkeypatch.setattr(speed, "start_training", lambda peer, *_: lambda: reports[peer])
-
     with pytest.raises(SystemExit, match=r"^numpy does not learn what package does: .* within 3% of 0\.6000\. "):
         speed.measure("sequential", list(losses), tmp_path, 1)
 
@@ -88,7 +80,6 @@ def test_peer_that_fails_is_named_with_its_error(tmp_path):
 def test_bad_options_are_refused_in_one_line(options, message, capsys):
     with pytest.raises(SystemExit) as refused:
         speed.main(options)
-
     (line,) = capsys.readouterr().err.splitlines()
     assert refused.value.code == 2
     assert message in line
@@ -104,7 +95,6 @@ def test_numpy_takes_the_step_that_keras_takes(model, few_digits):
     weights = network.get_weights()
     loss = network.train_on_batch(x, y)
     loss_sum, _ = peers.numpy_step(x, y, weights, bypass=model == "wide_deep", learning_rate=1.0)
-
     assert loss_sum / 32 == pytest.approx(float(loss), abs=1e-5)
     for ours, theirs in zip(weights, network.get_weights()):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)

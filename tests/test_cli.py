@@ -10,25 +10,18 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 import keras_model_wars
-from keras_model_wars import EXPERIMENTS, cli, models
-
-ROOT = Path(__file__).parents[1]
+from keras_model_wars import EXPERIMENTS, InputError, cli, models
 
 OPTIONS = "--epochs --batch-size --learning-rate --hidden-units --seed --data --out --resume --overwrite --quiet"
 HELP = {
     "": "train summary plot samples list which-api predict report claims draw --version",
-    "train": OPTIONS,
-    "summary": "--hidden-units",
-    "plot": "--hidden-units --out",
-    "samples": "--data --count --out",
-    "which-api": "MODEL",
-    "predict": "RUN IMAGE --out",
-    "report": "--runs --out",
-    "draw": "RUN",
-}
+    "train": OPTIONS, "summary": "--hidden-units", "plot": "--hidden-units --out", "samples": "--data --count --out",
+    "which-api": "MODEL", "predict": "RUN IMAGE --out", "report": "--runs --out", "draw": "RUN",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +32,10 @@ def here(tmp_path, monkeypatch):
 
 def files():
     return sorted(path.name for path in Path().rglob("*"))
+
+
+def text_of(svg):
+    return "".join(ElementTree.parse(svg).getroot().itertext())
 
 
 def assert_refused(result, message):
@@ -55,12 +52,9 @@ def test_help_names_its_options(command, name):
     assert not [option for option in HELP[name].split() if option not in result.out]
 
 
-def test_command_alone_prints_its_help_and_no_error(command):
+def test_command_alone_prints_its_help_and_list_every_model(command):
     assert command() == command("--help")
     assert command("--version").out == f"{importlib.metadata.version('keras-model-wars')}\n"
-
-
-def test_list_names_every_model(command):
     assert not [name for name in EXPERIMENTS if name not in command("list").out]
 
 
@@ -90,17 +84,13 @@ def test_train_resumes_and_overwrites_and_is_quiet(command, few_digits_file):
     assert_refused(command("train", "sequential", *options), "holds one.*--resume.*--overwrite")
 
 
-def test_scripts_are_the_command_with_their_models_name(monkeypatch):
-    scripts = {
-        path.stem: path for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("make_figures", "versions")
-    }
-    assert set(scripts) == set(EXPERIMENTS)
-    for model, path in scripts.items():
-        passed = []
-        monkeypatch.setattr(cli, "main", passed.append)
-        monkeypatch.setattr("sys.argv", [str(path), "--epochs", "0"])
-        runpy.run_path(str(path), run_name="__main__")
-        assert passed == [["train", model, "--epochs", "0"]]
+@pytest.mark.parametrize("model", EXPERIMENTS)
+def test_every_model_has_a_script_that_is_the_command_with_its_name(model, monkeypatch):
+    passed = []
+    monkeypatch.setattr(cli, "main", passed.append)
+    monkeypatch.setattr("sys.argv", ["script", "--epochs", "0"])
+    runpy.run_path(str(ROOT / "scripts" / f"{model}.py"), run_name="__main__")
+    assert passed == [["train", model, "--epochs", "0"]]
 
 
 @pytest.mark.parametrize("given", ["name", "folder", "file"])
@@ -113,27 +103,18 @@ def test_summary_plot_and_which_api_take_a_name_a_folder_and_a_file(command, sma
     assert result.out.startswith("wide_deep needs the functional API.\n")
     assert "'bypass' joins 'image' and 'reshape'" in " ".join(result.out.split())
     assert command("plot", model, "--out", "new/model.svg") == (0, "Written: new/model.svg\n", "")
-    assert "bypass" in "".join(ElementTree.parse("new/model.svg").getroot().itertext())
+    assert "bypass" in text_of("new/model.svg")
 
 
-def test_which_api_has_no_table_where_a_stack_is_enough(command):
+def test_plot_draws_with_the_units_asked_for_and_neurons_and_samples_the_digits(command, few_digits_file):
     assert command("which-api", "sequential") == (0, "sequential needs the sequential API.\n", "")
-
-
-def test_plot_draws_with_the_units_asked_for_and_neurons(command):
     assert command("plot", "two_input_two_output", "--hidden-units", "77,55", "--out", "model.svg").status == 0
-    text = "".join(ElementTree.parse("model.svg").getroot().itertext())
-    assert "(None, 77)" in text
-    assert "(None, 55)" in text
+    assert all(shape in text_of("model.svg") for shape in ("(None, 77)", "(None, 55)"))
     assert command("plot", "simple").out == "Written: simple.png\n"
-    assert files() == ["model.svg", "simple.png"]
-
-
-def test_samples_draws_the_digits(command, few_digits_file):
-    result = command("samples", "--count", 12, "--data", few_digits_file)
-    assert result == (0, "Written: samples.png\n", "")
+    assert command("samples", "--count", 12, "--data", few_digits_file) == (0, "Written: samples.png\n", "")
     with Image.open("samples.png") as image:
         assert 3 < image.width / image.height < 6  # two rows of up to ten digits
+    assert files() == ["model.svg", "samples.png", "simple.png"]
 
 
 def test_claims_prints_four_tables_that_fit_the_screen(command, monkeypatch):
@@ -159,24 +140,24 @@ def test_claims_prints_four_tables_that_fit_the_screen(command, monkeypatch):
         ("train sequential --epochs 0", "`epochs` should be a whole number .*Received: epochs=0"),
         ("train sequential --learning-rate nan", "`learning_rate` should be .*Received: learning_rate=nan"),
         ("train sequential --hidden-units 8 --data sample", "`hidden_units` should be two whole numbers above zero"),
-        ("train sequential --hidden-units 8,x", "--hidden-units should be two numbers .* Received: 8,x"),
-        ("train sequential --data missing.npz", "missing.npz should be an .npz file .* Received: no such file"),
-        ("train sequential --data .", "should be an .npz file .* Received: a folder"),
+        (
+            "train sequential --hidden-units 8,x",
+            "--hidden-units.* should be two numbers .* Received: .*--hidden-units 8,x",
+        ),
+        ("train sequential --data missing.npz", "missing.npz should be an .npz file .* Received: .*No such file"),
+        ("train sequential --data .", "should be an .npz file .* Received: .*(directory|denied)"),
         ("train sequential --resume --overwrite", "`resume` or `overwrite`.*Received: resume=True, overwrite=True"),
         ("train sequential --out file/run --data sample", "(Not a directory|File exists).*file"),
         ("summary resnet", "MODEL should be one of sequential, .*a run's folder or a .keras file. Received: resnet"),
         ("summary runs/sequential", "keras-model-wars train sequential"),
         ("summary file", "file should be a .*Received: "),
-        (
-            "summary missing.keras --hidden-units 8,8",
-            "one of sequential, .* with --hidden-units. Received: missing.keras",
-        ),
+        ("summary none.keras --hidden-units 8,8", "one of sequential, .* with --hidden-units. Received: none.keras"),
         ("which-api file", "file should be"),
         ("plot Simple", "MODEL should be one of .*simple, .*Received: Simple"),
         ("plot simple --hidden-units 8,8", "one of sequential, .* with --hidden-units. Received: simple"),
         ("plot sequential --out diagram.jpg", r"end in \.png, \.svg, \.pdf\. Received: diagram.jpg"),
         ("plot sequential --out file/diagram.png", "(Not a directory|File exists).*file"),
-        ("samples --count 0 --data sample", "--count` should be a whole number from 1 to 400. Received: .*0"),
+        ("samples --count 0 --data sample", "--count.*1.*Received: .*--count 0"),
         ("samples --out digits.gif --data sample", r"end in \.png, \.svg, \.pdf\. Received: digits.gif"),
         ("draw", "keras-model-wars train"),
         ("summarize", "No such command 'summarize'"),
@@ -192,25 +173,21 @@ def test_bad_input_is_refused_in_one_line_and_writes_nothing(command, arguments,
 @pytest.mark.parametrize(
     ("bug", "error"),
     [
-        ('keras.Sequential([keras.Input((4,)), layers.Dense("64")])', "ValueError|TypeError"),
-        ("layers.Concatenate()([keras.Input((28, 28)), keras.Input((3, 4))])", "ValueError"),
-        ('layers.Dense(8, activation="rleu")', "ValueError"),
-        ("keras.Model(keras.Input((4,)), layers.Dense(2))", "ValueError|AttributeError|TypeError"),
-        ("1 / 0", "ZeroDivisionError"),
+        ('keras.Sequential([keras.Input((4,)), layers.Dense("64")])', (ValueError, TypeError)),
+        ("layers.Concatenate()([keras.Input((28, 28)), keras.Input((3, 4))])", ValueError),
+        ('layers.Dense(8, activation="rleu")', ValueError),
+        ("keras.Model(keras.Input((4,)), layers.Dense(2))", (ValueError, AttributeError, TypeError)),
+        ("1 / 0", ZeroDivisionError),
     ],
 )
 def test_bug_in_a_builder_keeps_its_traceback(monkeypatch, few_digits_file, bug, error):
     source = f"import keras\nfrom keras import layers\ndef build_sequential(hidden_units=(1, 1)):\n    {bug}\n"
     Path("edited.py").write_text(source)
-    edited = {}
-    exec(compile(source, "edited.py", "exec"), edited)  # noqa: S102
-    monkeypatch.setattr(models, "build_sequential", edited["build_sequential"])
-    with pytest.raises((ValueError, TypeError, AttributeError, ZeroDivisionError)) as caught:
+    monkeypatch.setattr(models, "build_sequential", runpy.run_path("edited.py")["build_sequential"])
+    with pytest.raises(error) as caught:
         cli.main(["train", "sequential", "--data", str(few_digits_file)])
-    assert re.fullmatch(error, type(caught.value).__name__)
-    assert any(
-        str(entry.path) == str(Path("edited.py").resolve()) or entry.path == "edited.py" for entry in caught.traceback
-    )
+    assert not isinstance(caught.value, InputError)
+    assert [entry for entry in caught.traceback if Path(entry.path).name == "edited.py"]
     assert files() == ["edited.py"]
 
 
@@ -225,25 +202,19 @@ def test_draw_takes_every_finished_run_and_no_other(command, monkeypatch, small_
     assert [list(models) for models in served] == [["wide_deep"]]
 
 
-def test_interrupted_command_ends_without_a_word(command, monkeypatch):
-    def interrupt():
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "_package", interrupt)
-    assert command("samples") == (130, "", "")
-
-
-def test_missing_backend_is_one_line(command, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            InputError("KERAS_BACKEND should be unset.\n\n  Received: 'jax'"),
+            "error: KERAS_BACKEND .* Received: 'jax'\n",
+        ),
+        (PermissionError(13, "in use", ".history-1234.csv", None, "history.csv"), "in use.*'history.csv'"),
+    ],
+)
+def test_missing_backend_and_a_file_that_is_held_open_are_one_line(command, monkeypatch, error, message):
     def fail(*_):
-        raise ImportError("Keras should find its backend.\n\n  Received: none")
+        raise error
 
     monkeypatch.setattr(cli, "import_keras", fail)
-    assert_refused(command("samples"), "error: Keras should find its backend. Received: none\n")
-
-
-def test_file_that_is_held_open_is_named_not_the_temporary_one(command, monkeypatch):
-    def held(*_, **__):
-        raise PermissionError(13, "in use", ".history-1234.csv", None, "history.csv")
-
-    monkeypatch.setattr(cli, "_package", held)
-    assert_refused(command("samples"), "error: Permission denied: history.csv\n")
+    assert_refused(command("samples"), message)

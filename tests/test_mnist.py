@@ -1,7 +1,6 @@
 """Where the digits come from, and that nothing but MNIST is taken for MNIST."""
 
 import io
-import queue
 import re
 import threading
 import urllib.error
@@ -61,21 +60,18 @@ def test_sample_is_4500_and_500_digits_in_one_order(monkeypatch, recwarn):
     assert not recwarn.list
 
 
-def test_sample_comes_last_with_one_short_line_that_says_why_and_what_to_do():
-    with pytest.warns(UserWarning, match="the tests are offline.*--data mnist.npz") as caught:
+@pytest.mark.parametrize(
+    "error", [urllib.error.URLError("CERTIFICATE " + "long " * 50), TimeoutError(), OSError("off")]
+)
+def test_sample_comes_last_with_one_short_line_that_says_why_and_what_to_do(monkeypatch, error):
+    answer_with(monkeypatch, Mock(side_effect=error))
+    reason = {"URLError": "CERTIFICATE", "OSError": "off"}.get(type(error).__name__, "no answer")
+    with pytest.warns(UserWarning, match=rf"the download failed \(.*{reason}.*\)\. .*--data mnist.npz") as caught:
         digits = load_mnist()
     (warning,) = caught
     assert len(f"warning: {warning.message}") <= 160
     assert warning.filename == __file__
     assert [len(y) for _, y in digits] == [4500, 500]
-
-
-@pytest.mark.parametrize("error", [urllib.error.URLError("[SSL: CERTIFICATE] " + "long " * 50), queue.Empty()])
-def test_warning_is_short_whatever_failed(monkeypatch, error):
-    answer_with(monkeypatch, Mock(side_effect=error))
-    with pytest.warns(UserWarning, match="download failed") as caught:
-        load_mnist()
-    assert len(f"warning: {caught[0].message}") <= 160
 
 
 def test_network_that_never_answers_is_given_up_within_seconds(monkeypatch):
@@ -119,22 +115,22 @@ def test_file_is_loaded_as_it_is_and_whole_numbers_become_uint8(tmp_path):
     assert all(map(np.array_equal, test, (ARRAYS["x_test"], ARRAYS["y_test"])))
 
 
-@pytest.mark.parametrize(
-    ("replaced", "expected", "received"),
-    [
-        ({"y_train": None, "y_test": None}, "arrays x_train, y_train, x_test, y_test", "without y_train, y_test"),
-        ({"x_train": np.zeros((4, 784), int)}, "x_train should have the shape N x 28 x 28", "(4, 784)"),
-        ({"x_test": np.zeros((0, 28, 28), int)}, "N above zero", "(0, 28, 28)"),
-        ({"y_train": np.eye(10, dtype=int)[:4]}, "y_train should have the shape N", "(4, 10)"),
-        ({"y_train": np.array([0, 1, 2, 10])}, "y_train should hold whole numbers from 0 to 9", "0 to 10"),
-        ({"y_test": np.array([-1, 3])}, "y_test should hold whole numbers from 0 to 9", "-1 to 3"),
-        ({"x_train": np.zeros((4, 28, 28))}, "x_train should hold whole numbers from 0 to 255", "dtype=float64"),
-        ({"x_test": np.full((2, 28, 28), 256)}, "x_test should hold whole numbers from 0 to 255", "256 to 256"),
-        ({"y_train": np.array([0, 1, 2])}, "one label per image", "4 and 2 images, 3 and 2 labels"),
-        ({"y_test": np.array([0, 1, 2])}, "one label per image", "4 and 2 images, 4 and 3 labels"),
-        ({"y_train": np.array([7, 7, 7, 7])}, "two or more different digits", "digits [7] to train on"),
-    ],
-)
+NOT_MNIST = [
+    ({"y_train": None, "y_test": None}, "arrays x_train, y_train, x_test, y_test", "y_train"),
+    ({"x_train": np.zeros((4, 784), int)}, "x_train should have the shape N x 28 x 28", "(4, 784)"),
+    ({"x_test": np.zeros((0, 28, 28), int)}, "N x 28 x 28", "(0, 28, 28)"),
+    ({"y_train": np.eye(10, dtype=int)[:4]}, "y_train should have the shape N ", "(4, 10)"),
+    ({"y_train": np.array([0, 1, 2, 10])}, "y_train should .* whole numbers from 0 to 9", "0 to 10"),
+    ({"y_test": np.array([-1, 3])}, "y_test should .* whole numbers from 0 to 9", "-1 to 3"),
+    ({"x_train": np.zeros((4, 28, 28))}, "x_train should .* whole numbers from 0 to 255", "dtype=float64"),
+    ({"x_test": np.full((2, 28, 28), 256)}, "x_test should .* whole numbers from 0 to 255", "256 to 256"),
+    ({"y_train": np.array([0, 1, 2])}, "one label per image", "4 and 2 images, 3 and 2 labels"),
+    ({"y_test": np.array([0, 1, 2])}, "one label per image", "4 and 2 images, 4 and 3 labels"),
+    ({"y_train": np.array([7, 7, 7, 7])}, "two or more different digits", "digits [7] to train on"),
+]
+
+
+@pytest.mark.parametrize(("replaced", "expected", "received"), NOT_MNIST)
 def test_file_that_is_not_mnist_is_refused(tmp_path, replaced, expected, received):
     path = write(tmp_path / "digits.npz", **replaced)
     with pytest.raises(InputError, match=f"^{re.escape(str(path))}.*{expected}.*Received: .*{re.escape(received)}"):
@@ -146,10 +142,9 @@ def test_what_cannot_be_read_as_an_npz_is_refused(tmp_path, monkeypatch):
     flipped = content[:400] + bytes([content[400] ^ 1]) + content[401:]
     for name, broken in {"text": b"x_train", "truncated": content[:-200], "flipped": flipped}.items():
         (tmp_path / name).write_bytes(broken)
-    unreadable = dict.fromkeys(["text", "truncated", "flipped"], "a file that cannot be read as one")
-    for name, received in ({"missing": "no such file", ".": "a folder"} | unreadable).items():
+    for name in ("text", "truncated", "flipped", "missing", "."):
         monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / name))
-        with pytest.raises(InputError, match=f"should be an .npz file .*Received: {received}.*$") as caught:
+        with pytest.raises(InputError, match="should be an .npz file .*Received: .+") as caught:
             load_mnist()
         assert str(caught.value).startswith(str(tmp_path / name))
 

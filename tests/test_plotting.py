@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from keras_model_wars import EXPERIMENTS, article_log, build_sequential, compare_with_article, scale_pixels
+from keras_model_wars import EXPERIMENTS, InputError, article_log, build_sequential, compare_with_article, scale_pixels
 from keras_model_wars.plotting import (
     LAYER_COLORS,
     plot_article_comparison,
@@ -30,10 +31,8 @@ ARROWS = {
     "sequential": ["image flatten hidden_1 hidden_2 output"],
     "wide_deep": ["image flatten hidden_1 hidden_2 hidden_3 reshape bypass flatten_both output", "image bypass"],
     "two_input_two_output": [
-        "input_a flatten hidden_1 hidden_2 hidden_3 reshape bypass_a flatten_a output_a",
-        "input_a bypass_a",
-        "reshape bypass_b flatten_b hidden_b output_b",
-        "input_b bypass_b",
+        "input_a flatten hidden_1 hidden_2 hidden_3 reshape bypass_a flatten_a output_a", "input_a bypass_a",
+        "reshape bypass_b flatten_b hidden_b output_b", "input_b bypass_b",
     ],
     "added_sequential": ["pixels hidden_1 relu_1 hidden_2 relu_2 output softmax"],
     "functional_twin": ["image flatten hidden_1 hidden_2 output"],
@@ -41,44 +40,34 @@ ARROWS = {
         "left flatten hidden_1 hidden_2 difference squared same",
         "right flatten hidden_1 hidden_2 difference squared",
     ],
+}  # fmt: skip
+
+
+def history(names, epochs=3):
+    columns = [*names, *(f"val_{name}" for name in names)]
+    values = np.random.default_rng(0).random((epochs, len(columns)))
+    return pd.DataFrame(values, columns=columns, index=pd.RangeIndex(1, epochs + 1, name="epoch"))
+
+
+PICTURES = {
+    "samples": lambda to_file=None: plot_samples(np.eye(28)[None], np.array([1]), to_file),
+    "diagram": lambda to_file=None: plot_model(build_sequential((2, 2)), to_file),
+    "learning curves": lambda to_file=None: plot_learning_curves(history(HISTORIES["one output"]), to_file),
+    "neurons": lambda to_file=None: plot_neurons(to_file=to_file),
 }
 
 
-@pytest.fixture
-def history():
-    def make(names, epochs=3):
-        columns = [*names, *(f"val_{name}" for name in names)]
-        values = np.random.default_rng(0).random((epochs, len(columns)))
-        return pd.DataFrame(values, columns=columns, index=pd.RangeIndex(1, epochs + 1, name="epoch"))
-
-    return make
-
-
-@pytest.fixture
-def draw(few_digits, history):
-    """Draw a kind of picture to a file."""
-    (x, y), _ = few_digits
-    small = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="only")])
-    drawings = {
-        "samples": lambda to_file: plot_samples(x[:3], y[:3], to_file),
-        "diagram": lambda to_file: plot_model(small, to_file),
-        "learning curves": lambda to_file: plot_learning_curves(history(HISTORIES["one output"]), to_file),
-        "neurons": lambda to_file: plot_neurons(to_file=to_file),
-    }
-    return lambda picture, to_file=None: drawings[picture](to_file)
-
-
-@pytest.mark.parametrize("picture", ["samples", "diagram", "learning curves", "neurons"])
-def test_picture_is_written_for_its_extension_and_nothing_else_is(draw, picture, tmp_path, monkeypatch):
+@pytest.mark.parametrize("picture", PICTURES)
+def test_picture_is_written_for_its_extension_and_nothing_else_is(picture, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert isinstance(draw(picture), Image.Image if picture == "diagram" else Figure)
+    draw = PICTURES[picture]
+    assert isinstance(draw(), Image.Image if picture == "diagram" else Figure)
     for name in ("picture.jpg", "picture", ".png", "picture.png.txt"):
-        with pytest.raises(ValueError, match=r"end in \.png, \.svg, \.pdf\. Received: "):
-            draw(picture, tmp_path / name)
+        with pytest.raises(InputError, match=r"end in \.png, \.svg, \.pdf\. Received: "):
+            draw(tmp_path / name)
     assert not list(tmp_path.iterdir())
-    draw(picture, "new folder/picture.PNG")
-    draw(picture, tmp_path / "picture.svg")
-    draw(picture, tmp_path / "picture.pdf")
+    for path in ("new folder/picture.PNG", tmp_path / "picture.svg", tmp_path / "picture.pdf"):
+        draw(path)
     with Image.open("new folder/picture.PNG") as image:
         assert image.format == "PNG"
         assert len(set(image.convert("L").tobytes())) > 1, "it shows something"
@@ -104,9 +93,7 @@ def test_diagram_holds_every_layer_and_every_arrow(name, tmp_path):
     model = EXPERIMENTS[name].build(hidden_units=(16, 8))
     plot_model(model, tmp_path / "diagram.svg")
     nodes, arrows = read_diagram(tmp_path / "diagram.svg")
-    names = {}
-    for node, text in nodes.items():
-        names[node] = re.match(r"\s*(\w+)\s*\(\w+\)", text)[1]
+    names = {node: re.match(r"\s*(\w+)\s*\(\w+\)", text)[1] for node, text in nodes.items()}
     for layer in model.layers:
         (text,) = (text for node, text in nodes.items() if names[node] == layer.name)
         assert str(layer.output.shape) in text
@@ -129,19 +116,12 @@ def test_diagram_returned_is_the_diagram_written_and_grows_with_its_dpi(tmp_path
     assert plot_model(model, dpi=192).width > 1.5 * returned.width
 
 
-@pytest.mark.parametrize("model", [None, "sequential", keras.Sequential([keras.layers.Dense(2)])])
-def test_what_is_no_built_model_is_not_drawn(model):
-    with pytest.raises(ValueError, match=r"should be a Keras model that starts with a keras\.Input.* Received: "):
-        plot_model(model)
-
-
 @pytest.mark.parametrize("names", HISTORIES.values(), ids=HISTORIES)
-def test_learning_curves_tell_metrics_and_validation_apart_in_one_panel_per_output(history, names):
+def test_learning_curves_tell_metrics_and_validation_apart_in_one_panel_per_output(names):
     run = history(names)
     figure = plot_learning_curves(run, title="A title")
     panels = [["accuracy", "loss"]] if len(names) == 2 else [names[1:3], names[3:5]]
-    assert len(figure.axes) == len(panels)
-    for axis, panel in zip(figure.axes, panels):
+    for axis, panel in zip(figure.axes, panels, strict=True):
         lines = {line.get_label(): line for line in axis.lines}
         assert set(lines) == {*panel, *(f"val_{name}" for name in panel)}
         assert len({lines[name].get_color() for name in panel}) == len(panel)
@@ -149,24 +129,19 @@ def test_learning_curves_tell_metrics_and_validation_apart_in_one_panel_per_outp
             assert lines[f"val_{name}"].get_color() == lines[name].get_color()
             assert (lines[name].get_linestyle(), lines[f"val_{name}"].get_linestyle()) == ("-", "--")
         for name, line in lines.items():
-            np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
-            np.testing.assert_array_equal(line.get_ydata(), run[name])
+            np.testing.assert_array_equal(line.get_xydata(), np.column_stack([[1, 2, 3], run[name]]))
         assert {text.get_text() for text in axis.get_legend().get_texts()} == set(lines)
         assert (axis.get_xlabel(), axis.get_ylabel()) == ("epoch", "loss and accuracy")
     assert figure.get_suptitle() == "A title"
 
 
-def test_learning_curves_show_losses_above_one_and_those_beyond_all_bounds():
+def test_learning_curves_show_losses_above_one_or_beyond_all_bounds_in_the_epochs_that_fit_counted():
     for last, highest in ((7.0, 7.35), (np.inf, 1.05), (np.nan, 1.05)):
-        (axis,) = plot_learning_curves({"loss": [1.0, last], "accuracy": [0.5, 0.5]}).axes
+        fitted = keras.callbacks.History()
+        fitted.epoch, fitted.history = [5, 6], {"loss": [1.0, last], "accuracy": [0.5, 0.5]}
+        (axis,) = plot_learning_curves(fitted).axes
         assert axis.get_ylim() == (0, pytest.approx(highest))
-
-
-def test_learning_curves_count_the_epochs_as_fit_did():
-    fitted = keras.callbacks.History()
-    fitted.epoch, fitted.history = [5, 6], {"loss": [0.5, 0.25]}
-    (axis,) = plot_learning_curves(fitted).axes
-    assert list(axis.lines[0].get_xdata()) == [6, 7]
+        assert list(axis.lines[0].get_xdata()) == [6, 7]
 
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 10, 1), (7, 3, 3), (11, 10, 2)])
@@ -174,32 +149,19 @@ def test_samples_show_each_digit_with_its_label(few_digits, count, columns, rows
     (x, y), _ = few_digits
     figure = plot_samples(x[:count], y[:count], columns=columns)
     assert len(figure.axes) == rows * min(columns, count)
-    for place, axis in enumerate(figure.axes):
-        assert len(axis.images) == (place < count)
-        if place < count:
-            np.testing.assert_array_equal(axis.images[0].get_array(), x[place])
-            assert axis.get_title() == str(y[place])
-
-
-@pytest.mark.parametrize(
-    "shapes", [((3, 28, 28), 2), ((3, 784), 3), ((28, 28), 28), ((0, 28, 28), 0), ((401, 28, 28), 401)]
-)
-def test_what_is_no_sample_is_not_drawn(shapes):
-    with pytest.raises(ValueError, match="1 to 400 images .* Received: shapes"):
-        plot_samples(*map(np.zeros, shapes))
+    assert [len(axis.images) for axis in figure.axes] == [place < count for place in range(len(figure.axes))]
+    for axis, image, label in zip(figure.axes, x[:count], y[:count]):
+        np.testing.assert_array_equal(axis.images[0].get_array(), image)
+        assert axis.get_title() == str(label)
 
 
 def test_neurons_are_drawn_and_connected():
     (axis,) = plot_neurons((3, 4, 2)).axes
     assert [len(layer.get_offsets()) for layer in axis.collections] == [3, 4, 2]
-    colors = [
-        "#" + "".join(f"{round(255 * c):02X}" for c in layer.get_facecolor()[0][:3]) for layer in axis.collections
-    ]
+    colors = [to_hex(layer.get_facecolor()[0]).upper() for layer in axis.collections]
     assert colors == list(LAYER_COLORS.values())
-    assert sum(line.get_ydata().ndim for line in axis.lines) == 3 * 4 + 4 * 2
+    assert len(axis.lines) == 3 * 4 + 4 * 2
     assert [text.get_text() for text in axis.texts] == ["input\nlayer", "hidden\nlayer", "output\nlayer"]
-    with pytest.raises(ValueError, match="`units` should be a whole number from 1 to 32"):
-        plot_neurons((3, 33))
 
 
 @pytest.mark.parametrize("model", ["sequential", "wide_deep", "two_input_two_output"])
@@ -209,8 +171,7 @@ def test_comparison_shows_the_run_as_lines_the_article_as_points_and_other_seeds
     figure = plot_article_comparison(comparison, title="A title")
     outputs = ["output_a_", "output_b_"] if model == "two_input_two_output" else [""]
     panels = [f"{output}{name}" for output in outputs for name in ("loss", "accuracy")]
-    assert len(figure.axes) == len(panels)
-    for axis, metric in zip(figure.axes, panels):
+    for axis, metric in zip(figure.axes, panels, strict=True):
         drawn = {line.get_label(): line for line in axis.lines}
         assert set(drawn) == {f"{m}, {what}" for m in (metric, f"val_{metric}") for what in ("measured", "article")}
         assert axis.get_ylabel() == metric
@@ -218,33 +179,23 @@ def test_comparison_shows_the_run_as_lines_the_article_as_points_and_other_seeds
             rows = comparison[comparison["metric"] == name]
             measured, article = drawn[f"{name}, measured"], drawn[f"{name}, article"]
             np.testing.assert_allclose(measured.get_ydata(), log[name] * 1.01)
-            np.testing.assert_array_equal(article.get_ydata(), log[name])
-            np.testing.assert_array_equal(article.get_xdata(), log.index)
+            np.testing.assert_array_equal(article.get_xydata(), np.column_stack([log.index, log[name]]))
             assert (measured.get_marker(), article.get_linestyle()) == ("None", "None")
             assert measured.get_color() == article.get_color()
-            edges = band.get_paths()[0].vertices
-            for bound in ("low", "high"):
-                assert {*zip(rows["epoch"], rows[bound])} <= {(x, y) for x, y in edges}
-
-
-@pytest.mark.parametrize("comparison", [None, [1.0], pd.DataFrame({"loss": [1.0]})])
-def test_what_is_no_comparison_is_not_drawn(comparison):
-    with pytest.raises(ValueError, match="compare_with_article.* Received: "):
-        plot_article_comparison(comparison)
+            edges = {(x, y) for x, y in band.get_paths()[0].vertices}
+            assert {*zip(rows["epoch"], rows["low"]), *zip(rows["epoch"], rows["high"])} <= edges
 
 
 def test_mistakes_show_the_confusion_matrix_and_the_digits_that_are_most_wrong(good_run, sample):
     _, (x, y) = sample
     probabilities = good_run.model.predict(scale_pixels(x), verbose=0)
     answers = probabilities.argmax(axis=1)
-    figure = plot_mistakes(good_run.model, scale_pixels(x), y)
-    matrix, *digits = figure.axes
+    matrix, *digits = plot_mistakes(good_run.model, scale_pixels(x), y).axes
     counts = np.array([int(text.get_text()) for text in matrix.texts if text.get_text()]).reshape(10, 10)
     np.testing.assert_array_equal(counts, [[np.sum((y == t) & (answers == a)) for a in range(10)] for t in range(10)])
     assert (matrix.get_xlabel(), matrix.get_ylabel()) == ("Predicted label", "True label")
     worst = sorted(np.flatnonzero(answers != y), key=lambda place: probabilities[place, y[place]])[:12]
-    assert len(digits) == 12
-    for axis, place in zip(digits, worst):
+    for axis, place in zip(digits, worst, strict=True):
         np.testing.assert_array_equal(axis.images[0].get_array(), scale_pixels(x[place]))
         assert axis.get_title() == f"{y[place]} taken for {answers[place]}\n({probabilities[place].max():.2f})"
 
@@ -260,8 +211,3 @@ def test_mistakes_of_two_outputs_get_a_row_each_and_pairs_stand_side_by_side(
     titles = [half.get_suptitle() for half in figure.subfigs]
     accuracies = [value for name, value in run.test_metrics.items() if name.endswith("accuracy")]
     assert [title.split()[-2] for title in titles] == [f"{accuracy:.2%}" for accuracy in accuracies]
-
-
-def test_mistakes_need_the_labels_of_the_models_outputs(good_run):
-    with pytest.raises(ValueError, match="`y` should hold the labels of 1 outputs.* Received: "):
-        plot_mistakes(good_run.model, np.zeros((3, 28, 28)), np.zeros(2, int))

@@ -1,16 +1,15 @@
-"""What only a process of its own shows: console script, network, signals, threads, devices, a bare environment."""
+"""What only a process of its own shows: imports, console script, network, a kill, threads, devices, a bare environment."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 import keras_model_wars
 from keras_model_wars import EXPERIMENTS, cli, train
@@ -23,26 +22,45 @@ def read_history(folder):
     return pd.read_csv(folder / "history.csv", index_col="epoch", dtype=str).astype(float).rename(index=int)
 
 
-def test_help_imports_no_tensorflow(run_process, tmp_path):
-    for arguments in (["--help"], ["train", "-h"], ["list"], ["--version"]):
-        result = run_process(COMMAND, *arguments, folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
-        assert result.status == 0
-        assert result.out
-        assert "| keras_model_wars" in " ".join(result.err.split())
-        assert not [line for line in result.err.splitlines() if line.endswith(("| keras", "| tensorflow"))]
+def run_program(program, folder, *arguments):
+    """Run a program in Python."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=300)
 
 
-def test_script_without_a_network_trains_on_the_sample_and_says_so_in_one_line(run_process, tmp_path):
-    script = Path(__file__).parents[1] / "scripts" / "wide_deep.py"
-    result = run_process("python", script, "--epochs", 1, "--hidden-units", "16,8", folder=tmp_path)
-    assert result.status == 0, result.err
-    (warning,) = result.err.splitlines()
+def test_what_needs_no_keras_does_not_import_it(run_process, few_digits_file, tmp_path):
+    result = run_process(COMMAND, "train", "--help", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    assert (result.status, "--epochs" in result.out) == (0, True)
+    assert "| keras_model_wars" in " ".join(result.err.split())
+    assert not [line for line in result.err.splitlines() if line.endswith(("| keras", "| tensorflow"))]
+    program = f"""
+        import sys, numpy, keras_model_wars as kmw, keras_model_wars.report
+        assert "matplotlib" not in sys.modules
+        dir(kmw), kmw.EXPERIMENTS, kmw.load_mnist({str(few_digits_file)!r}), kmw.load_mnist("sample")
+        kmw.prepare_image(numpy.pad(numpy.zeros((60, 8)), 30, constant_values=1))
+        assert not {{"tensorflow", "keras"}} & set(sys.modules)
+    """
+    assert run_program(program, tmp_path).stderr == ""
+
+
+def test_script_and_command_train_the_same_at_once_offline_without_home_or_screen(start_process, tmp_path):
+    folder = tmp_path / "ein Ordner für Ü"
+    folder.mkdir()
+    options = ("--epochs", 1, "--hidden-units", "16,8", "--out")
+    script = start_process("python", ROOT / "scripts" / "wide_deep.py", *options, "erster Lauf", folder=folder)
+    bare = {"folder": folder, "HOME": "/dev/null/none"}  # matplotlib and Fontconfig warn that they can't write there
+    command = start_process(COMMAND, "train", "wide_deep", *options, "zweiter Lauf", **bare)
+    results = [script(), command()]
+    for result in results:
+        assert result.status == 0, result.err
+        assert "Digits: the bundled sample of 5,000 digits\n" in result.out
+        assert "129/129" in result.out, "Keras's progress bar"
+        assert "No comparison with the article: this run had 4,500 of MNIST's 60,000 digits." in result.out
+    (warning,) = results[0].err.splitlines()
     assert warning.startswith("warning: Using the bundled sample of 5,000 digits: ")
     assert len(warning) <= 160
-    assert "Digits: the bundled sample of 5,000 digits\n" in result.out
-    assert "129/129" in result.out, "Keras's progress bar"
-    assert "No comparison with the article: this run had 4,500 of MNIST's 60,000 digits." in result.out
-    assert (tmp_path / "runs" / "wide_deep" / "model.keras").stat().st_size
+    first, second = (read_history(folder / f"{name} Lauf") for name in ("erster", "zweiter"))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
 def test_command_trains_a_small_model_on_one_thread_with_the_result_of_train(few_digits_file, few_digits, tmp_path):
@@ -53,12 +71,7 @@ def test_command_trains_a_small_model_on_one_thread_with_the_result_of_train(few
         print(tensorflow.config.threading.get_intra_op_parallelism_threads())
     """
     arguments = ["train", "sequential", "--epochs", "2", "--data", str(few_digits_file), "--quiet"]
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-    )
+    process = run_program(program, tmp_path, *arguments)
     assert process.stdout.split()[-1:] == ["1"], process.stderr
     run = train("sequential", epochs=2, data=few_digits, verbose=False)
     pd.testing.assert_frame_equal(read_history(tmp_path / "runs" / "sequential"), run.history, check_exact=True)
@@ -89,8 +102,7 @@ def test_run_killed_in_the_middle_of_an_epoch_ends_after_resume_as_one_that_was_
         runs.RunRecord.on_train_batch_end = kill
         train("shared_layers", data={str(few_digits_file)!r}, out="killed", steps_per_execution=2, **{SMALL!r})
     """
-    process = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=tmp_path, timeout=300)
-    assert process.returncode == -signal.SIGKILL
+    assert run_program(program, tmp_path).returncode == -signal.SIGKILL
     assert len(read_history(tmp_path / "killed")) == 2
     whole = train("shared_layers", data=few_digits, **SMALL)
     resumed = train("shared_layers", data=few_digits, out=tmp_path / "killed", resume=True, **SMALL)
@@ -124,53 +136,8 @@ TWO_DEVICES = """
 
 
 def test_two_devices_of_a_mirrored_strategy_learn_what_one_learns(tmp_path):
-    program = [sys.executable, "-c", textwrap.dedent(TWO_DEVICES)]
-    process = subprocess.run(program, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=300)
+    process = run_program(TWO_DEVICES, tmp_path)
     assert process.returncode == 0, process.stderr[-2000:]
     (one_replica, one), (two_replicas, two) = json.loads(process.stdout.splitlines()[-1])
     assert (one_replica, two_replicas) == (1, 2)
     assert two == pytest.approx(one, abs=1e-4)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="the signal is sent as a terminal of Linux and macOS sends it")
-def test_ctrl_c_ends_the_command_with_status_130_and_one_line(few_digits_file, tmp_path):
-    program = f"""
-        import signal
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job in the background
-        from keras_model_wars import train  # imports Keras quietly
-        from keras_model_wars import runs
-        from keras_model_wars.cli import main
-
-        def stop(self, batch, logs=None):
-            if self.model.optimizer.iterations > 11:
-                signal.raise_signal(signal.SIGINT)
-
-        runs.RunRecord.on_train_batch_end = stop
-        main(["train", "sequential", "--quiet", "--hidden-units", "16,8", "--data", {str(few_digits_file)!r}])
-    """
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], cwd=tmp_path, capture_output=True, encoding="utf-8"
-    )
-    assert process.returncode == 130
-    assert process.stderr == "\nStopped after 1 of 20 epochs. Continue with --resume.\n"
-
-
-def test_two_runs_at_once_without_home_or_screen_in_a_folder_with_a_difficult_name(few_digits_file, tmp_path):
-    folder = tmp_path / "ein Ordner für Ü"
-    folder.mkdir()
-    environment = {name: value for name, value in os.environ.items() if name not in ("MPLBACKEND", "DISPLAY")}
-    options = ["--quiet", "--epochs", "1", "--hidden-units", "16,8", "--data", str(few_digits_file), "--out"]
-    both = [
-        subprocess.Popen(
-            [str(Path(sys.executable).parent / COMMAND), "train", "sequential", *options, f"{name} Lauf"],
-            cwd=folder,
-            env=environment | {"HOME": "/dev/null/none", "PYTHONUTF8": "1"},
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
-        for name in ("erster", "zweiter")
-    ]
-    errors = [process.communicate(timeout=300)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], errors
-    first, second = (read_history(folder / f"{name} Lauf") for name in ("erster", "zweiter"))
-    pd.testing.assert_frame_equal(first, second, check_exact=True)
