@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_model_wars import splits
 from keras_model_wars.checks import InputError
 from keras_model_wars.mnist import Mnist
+from keras_model_wars.splits import Splits, prepare_digits, prepare_flat, prepare_pairs, prepare_two_inputs
 
 if TYPE_CHECKING:
     import keras
@@ -22,8 +22,8 @@ class Experiment:
 
     name: str
     title: str
-    prepare: Callable[[Mnist], splits.Splits]
-    epochs: int
+    prepare: Callable[[Mnist], Splits]
+    epochs: int = 20
     batch_size: int = 32
     learning_rate: float = 0.01
     momentum: float = 0.0
@@ -45,30 +45,17 @@ class Experiment:
         return model
 
 
+_LARGE = {"epochs": 10, "intra_op_threads": None}
 _ALL = (
-    Experiment("sequential", "Sequential: a plain stack of layers", splits.prepare_digits, epochs=20),
-    Experiment(
-        "wide_deep",
-        "Functional: wide and deep, with a bypass",
-        splits.prepare_digits,
-        epochs=10,
-        intra_op_threads=None,
-    ),
-    Experiment(
-        "two_input_two_output",
-        "Functional: two inputs and two outputs",
-        splits.prepare_two_inputs,
-        epochs=10,
-        intra_op_threads=None,
-    ),
-    Experiment(
-        "added_sequential", "Sequential: layers added one by one, on flat vectors", splits.prepare_flat, epochs=20
-    ),
-    Experiment("functional_twin", "Functional: the Sequential model's twin", splits.prepare_digits, epochs=20),
+    Experiment("sequential", "Sequential: a plain stack of layers", prepare_digits),
+    Experiment("wide_deep", "Functional: wide and deep, with a bypass", prepare_digits, **_LARGE),
+    Experiment("two_input_two_output", "Functional: two inputs and two outputs", prepare_two_inputs, **_LARGE),
+    Experiment("added_sequential", "Sequential: layers added one by one, on flat vectors", prepare_flat),
+    Experiment("functional_twin", "Functional: the Sequential model's twin", prepare_digits),
     Experiment(
         "shared_layers",
         "Functional: do two images show the same digit? One shared stack of layers",
-        splits.prepare_pairs,
+        prepare_pairs,
         epochs=5,
         momentum=0.9,  # plain SGD needs about twenty epochs for the same accuracy
         loss="binary_crossentropy",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from keras_model_wars.checks import InputError, PictureFile, picture_path, file_path, import_keras
+from keras_model_wars.checks import InputError, PictureFile, file_path, import_keras, picture_path
 from keras_model_wars.experiments import EXPERIMENTS
 from keras_model_wars.splits import scale_pixels
 
@@ -78,11 +78,10 @@ def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
     several = (sides[~near] >= side / 2).any() or near.sum() + ndimage.label(~strong)[1] > 12
     if several or width > 8 or digit.shape[1] > 2 * digit.shape[0]:
         received = "several things, noise or squared paper" if several else "a line or a filled area"
-        received += "; use plain paper, or cut the lines away"
-        raise InputError(f"{name} should show one digit, drawn in strokes. Received: {received}.")
-    if width < 1.3:
-        pen = max(1, round((2.3 - width) * pixel))
-        digit = ndimage.maximum_filter(np.pad(digit, pen), size=pen)
+        expected = f"{name} should show one digit, drawn in strokes on plain paper; cut away what else is there"
+        raise InputError(f"{expected}. Received: {received}.")
+    pen = max(1, round((2.3 - width) * pixel)) if width < 1.3 else 1  # thin strokes are thickened
+    digit = ndimage.maximum_filter(np.pad(digit, pen), size=pen)
     digit = digit[ndimage.find_objects(np.int8(digit > 0.15))[0]]
     height, width = (max(1, round(20 * length / max(digit.shape))) for length in digit.shape)
     box = np.asarray(Image.fromarray(digit).resize((width, height), Image.Resampling.BICUBIC))
