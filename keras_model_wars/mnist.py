@@ -52,8 +52,9 @@ def find_mnist(path: str | os.PathLike | None = None) -> tuple[Mnist, str]:
         try:
             return (_read_npz(cached) if cached.exists() else _download(cached)), f"Keras's cache ({cached})"
         except Exception as error:
-            failed = textwrap.shorten(f"the download failed ({str(error) or 'no answer'}", 70, placeholder=" ...") + ")"
-            reason = "Keras's cached mnist.npz is damaged" if cached.exists() else failed
+            why = str(error).rpartition("Received: ")[2].rstrip(".") or "no answer"
+            failed = textwrap.shorten(f"the download failed ({why}", 68, placeholder=" ...") + ")"
+            reason = "Keras's cached mnist.npz cannot be read" if cached.exists() else failed
             text = f"Using the bundled sample of 5,000 digits: {reason}. For all 70,000, pass --data mnist.npz."
             warnings.warn(text, stacklevel=3)
     return _load_sample(), "the bundled sample of 5,000 digits"
@@ -94,7 +95,8 @@ def check_mnist(mnist: Any, name: str) -> Mnist:
 
 def _read_npz(path: Path) -> Mnist:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because NumPy leaves a broken file open.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             x_train, y_train, x_test, y_test = (file[name] for name in _ARRAYS)
     except Exception as error:  # a broken file fails in NumPy, zipfile, zlib or the file system, each in its own way
         expected = f"{path} should be an .npz file with the arrays {', '.join(_ARRAYS)}"
