@@ -130,9 +130,7 @@ def train(
         raise
     test_metrics = network.evaluate(*splits.test, batch_size=batch_size, verbose=0, return_dict=True)
     run = Run(network, record.history, test_metrics, folder)
-    _finish(run, experiment, splits, len(mnist[0][0]), verbose)
-    if folder:
-        record.write(final_epoch=run.history.iloc[-1].to_dict(), test=test_metrics)
+    _finish(run, record, experiment, splits, len(mnist[0][0]), verbose)
     return run
 
 
@@ -183,8 +181,10 @@ def _steps(batches: int) -> int:
     return math.ceil(batches / math.ceil(batches / 64))
 
 
-def _finish(run: Run, experiment: Experiment, splits: Splits, train_digits: int, verbose: bool) -> None:
-    """Draw a finished run's pictures into its folder, and print how it ended."""
+def _finish(
+    run: Run, record: RunRecord, experiment: Experiment, splits: Splits, train_digits: int, verbose: bool
+) -> None:
+    """Draw a finished run's pictures into its folder, complete its record, and print how it ended."""
     name, title, folder, lacking = experiment.name, experiment.title, run.folder, ""
     if name not in LOGGED_MODELS:
         lacking = f"the article printed no log for {name}"
@@ -193,16 +193,17 @@ def _finish(run: Run, experiment: Experiment, splits: Splits, train_digits: int,
     if folder:
         plot_learning_curves(run.history, folder / "learning_curves.png", title=title)
         plot_mistakes(run.model, *splits.test, folder / "mistakes.png", title=title)
-    if folder and not lacking:
-        comparison = compare_with_article(run.history, name)
-        with replacing(folder / "article_comparison.csv") as temporary:
-            comparison.to_csv(temporary, index=False)
-        plot_article_comparison(comparison, folder / "article_comparison.png", title=title)
-    if not verbose:
-        return
-    for metric in (metric for metric in run.test_metrics if metric.endswith("accuracy")):
-        print(f"{metric}: validation {run.history[f'val_{metric}'].iloc[-1]:.4f}, test {run.test_metrics[metric]:.4f}")
-    if lacking:
-        print(f"No comparison with the article: {lacking}.")
-    if folder:
-        print(f"Written to {folder}: " + ", ".join(file for file in RUN_FILES if (folder / file).exists()))
+        if not lacking:
+            comparison = compare_with_article(run.history, name)
+            with replacing(folder / "article_comparison.csv") as temporary:
+                comparison.to_csv(temporary, index=False)
+            plot_article_comparison(comparison, folder / "article_comparison.png", title=title)
+        record.write(final_epoch=run.history.iloc[-1].to_dict(), test=run.test_metrics)
+    if verbose:
+        for metric in (metric for metric in run.test_metrics if metric.endswith("accuracy")):
+            validation = run.history[f"val_{metric}"].iloc[-1]
+            print(f"{metric}: validation {validation:.4f}, test {run.test_metrics[metric]:.4f}")
+        if lacking:
+            print(f"No comparison with the article: {lacking}.")
+        if folder:
+            print(f"Written to {folder}: " + ", ".join(file for file in RUN_FILES if (folder / file).exists()))
