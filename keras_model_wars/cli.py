@@ -171,18 +171,16 @@ def draw(runs: Runs = None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a user's mistake ends in one line on standard error and exit status 2."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # for a Windows code page that lacks a letter of a file's name
     try:
         status = app(args=arguments, standalone_mode=False)
     except typer.TyperException as error:
-        _fail(f"{error.format_message().rstrip('.')}. Received: {shlex.join(['keras-model-wars', *arguments])}")
+        received = shlex.join(["keras-model-wars", *(sys.argv[1:] if arguments is None else arguments)])
+        _fail(f"{error.format_message().rstrip('.')}. Received: {received}")
     except (InputError, OSError) as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
 
 
