@@ -80,7 +80,7 @@ def plot_model(model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
         role = "input" if not graph.in_degree(node) else "hidden" if graph.out_degree(node) else "output"
         label = node.attr["label"].replace('bgcolor="black"', f'bgcolor="{LAYER_COLORS[role]}"')
         node.attr["label"] = f"<{label}>"
-    cell = '<td bgcolor="{}"><font color="white">{} layer</font></td>'
+    cell = '<td bgcolor="{}"><font face="helvetica" color="white">{} layer</font></td>'
     legend = "".join(cell.format(color, role) for role, color in LAYER_COLORS.items())
     graph.graph_attr["label"] = f'<<table border="0" cellspacing="8" cellpadding="6"><tr>{legend}</tr></table>>'
     # Drawn in memory, because Graphviz ends the whole program where it can't write a file.
