@@ -8,16 +8,13 @@ memory at the end, and waits for a line on standard input before each.
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from clock import Clock, peak_memory, watch_fit
-
-if TYPE_CHECKING:
-    from torch import nn
 
 BATCH_SIZE = 32
 LEARNING_RATE = 0.01
@@ -32,10 +29,9 @@ def package(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     watch_fit(clock)
     from keras_model_wars.cli import app
 
-    with tempfile.TemporaryDirectory(dir=folder) as out:
-        # With this seed it starts from the weights that the others read.
-        options = {"--data": folder / "digits.npz", "--epochs": epochs, "--seed": SEED, "--out": out}
-        app(["train", model, *(str(word) for option in options.items() for word in option)], standalone_mode=False)
+    # With this seed it starts from the weights that the others read.
+    options = ["--data", folder / "digits.npz", "--epochs", epochs, "--seed", SEED, "--out", folder / "run"]
+    app(["train", model, *map(str, options)], standalone_mode=False)
 
 
 def article(model: str, folder: Path, epochs: int, clock: Clock) -> None:
@@ -75,7 +71,7 @@ def pytorch(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     run_loop(digits, epochs, clock, shuffle=torch.randperm, step=step, validate=torch.no_grad()(step))
 
 
-def torch_network(model: str) -> "nn.Module":
+def torch_network(model: str) -> Any:
     """Build the model in PyTorch, up to the logits."""
     import torch
     from torch import nn
@@ -100,15 +96,13 @@ def torch_network(model: str) -> "nn.Module":
 def numpy(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     """Train with the same mathematics written by hand: about the least that a framework can take."""
     weights, bypass = load_weights(folder), model == "wide_deep"
+    shuffle = np.random.default_rng(SEED).permutation
+    step = partial(numpy_step, weights=weights, bypass=bypass)
 
-    run_loop(
-        load_digits(folder),
-        epochs,
-        clock,
-        shuffle=np.random.default_rng(SEED).permutation,
-        step=lambda x, y: numpy_step(x, y, weights, bypass),
-        validate=lambda x, y: numpy_score(numpy_forward(x, weights, bypass)[-1], y),
-    )
+    def validate(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+        return numpy_score(numpy_forward(x, weights, bypass)[-1], y)
+
+    run_loop(load_digits(folder), epochs, clock, shuffle, step, validate)
 
 
 def numpy_forward(x: np.ndarray, weights: Weights, bypass: bool) -> list[np.ndarray]:
@@ -132,12 +126,11 @@ def numpy_step(
 ) -> tuple[float, int]:
     """Take one step of SGD in place; return the sum of the losses and the number of right answers."""
     *values, log_probabilities = numpy_forward(x, weights, bypass)
-    rows = np.arange(len(y))
     error = np.exp(log_probabilities)
-    error[rows, y] -= 1
+    error[np.arange(len(y)), y] -= 1
     error /= len(y)
     for layer in reversed(range(len(values))):
-        kernel, bias = weights[2 * layer], weights[2 * layer + 1]
+        kernel, bias = weights[2 * layer : 2 * layer + 2]
         if layer > 0:  # before the kernel changes
             below = error @ kernel.T
             below *= values[layer] > 0
