@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 
 # Before TensorFlow initializes: small models train faster on one thread, and two processes share the cores.
@@ -38,6 +39,14 @@ class Result(NamedTuple):
     status: int
     out: str
     err: str
+
+
+def assert_same_run(run, other):
+    """Hold that two runs are equal to the bit."""
+    pd.testing.assert_frame_equal(run.history, other.history, check_exact=True)
+    assert run.test_metrics == other.test_metrics
+    for ours, theirs in zip(run.model.get_weights(), other.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.fixture(scope="session", autouse=True)

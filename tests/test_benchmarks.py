@@ -1,22 +1,27 @@
 """The benchmark trains the same model with every peer, names who is missing, and refuses to compare what differs."""
 
-import importlib
 import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 
-from keras_model_wars import models
-from keras_model_wars.splits import scale_pixels
+from keras_model_wars import models, scale_pixels
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 sys.path.append(str(BENCHMARKS))
-peers = importlib.import_module("peers")
-speed = importlib.import_module("speed")
+import peers  # noqa: E402
+import speed  # noqa: E402
+
+BAD_OPTIONS = [
+    (["--rounds", "0"], "--rounds and --steps should be above zero. Received: 0 and 300"),
+    (["--steps", "many"], "--steps: invalid int value: 'many'"),
+    (["--json", "missing/speed.json"], "--json should name a file in an existing folder. Received: missing"),
+    (["--data", "missing.npz"], "missing.npz should be an .npz file"),
+]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory is read on Linux and macOS only")
@@ -68,15 +73,7 @@ def test_peer_that_fails_is_named_with_its_error(tmp_path):
         speed.measure("sequential", ["numpy"], tmp_path, 1)  # finds no digits there
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--rounds", "0"], "--rounds and --steps should be above zero. Received: 0 and 300"),
-        (["--steps", "many"], "--steps: invalid int value: 'many'"),
-        (["--json", "missing/speed.json"], "--json should name a file in an existing folder. Received: missing"),
-        (["--data", "missing.npz"], "missing.npz should be an .npz file"),
-    ],
-)
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS)
 def test_bad_options_are_refused_in_one_line(options, message, capsys):
     with pytest.raises(SystemExit) as refused:
         speed.main(options)

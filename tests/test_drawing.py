@@ -19,11 +19,11 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from keras_model_wars.drawing import draw_digit, serve_drawing
 
-# The strokes of three digits on a field from 0 to 1, from left to right and from top to bottom.
+# The strokes of three digits on a field from 0 to 1, from left to right and from bottom to top.
 STROKES = {
-    1: [[(0.5, 0.15), (0.5, 0.85)]],
-    4: [[(0.35, 0.15), (0.25, 0.5), (0.75, 0.5)], [(0.68, 0.2), (0.62, 0.85)]],
-    7: [[(0.25, 0.2), (0.75, 0.2), (0.45, 0.85)]],
+    1: [[(0.5, 0.85), (0.5, 0.15)]],
+    4: [[(0.35, 0.85), (0.25, 0.5), (0.75, 0.5)], [(0.68, 0.8), (0.62, 0.15)]],
+    7: [[(0.25, 0.8), (0.75, 0.8), (0.45, 0.15)]],
 }
 
 
@@ -42,7 +42,7 @@ def figure(good_run):
 
 def send(figure, name, point, button=None):
     """What the mouse does at a point of the field."""
-    x, y = figure.axes[0].transAxes.transform((point[0], 1 - point[1]))
+    x, y = figure.axes[0].transAxes.transform(point)
     figure.canvas.callbacks.process(name, MouseEvent(name, figure.canvas, x, y, button))
 
 
@@ -74,24 +74,23 @@ def test_longest_bar_is_the_digit_drawn_and_clearing_empties_the_field(figure, d
     assert (bars(figure).any(), paper(figure).min()) == (False, 255)
 
 
-def test_bars_move_while_one_draws_strokes_are_separate_and_one_along_the_edge_is_recognized(figure):
+def test_strokes_are_separate_and_bars_move_while_one_is_drawn_along_the_edge(figure):
     draw(figure, (0.3, 0.5))
     draw(figure, (0.7, 0.5))
     assert paper(figure)[140, [84, 140, 196]].tolist() == [0, 255, 0]
     draw(figure, (0.5, 0.5), button=3)
-    send(figure, "button_press_event", (0.001, 0.001), 1)
+    send(figure, "button_press_event", (0.001, 0.999), 1)
     send(figure, "motion_notify_event", (0.001, 0.5))
     time.sleep(0.35)  # it answers a few times per second
-    send(figure, "motion_notify_event", (0.001, 0.999))
+    send(figure, "motion_notify_event", (0.001, 0.001))
     assert bars(figure).argmax() == 1
 
 
-def test_two_inputs_show_both_outputs_and_pairs_are_left_out(good_run, small_runs):
-    names = ("two_input_two_output", "shared_layers")
-    figure = draw_digit({"good": good_run.model} | {name: small_runs[name].model for name in names})
+def test_two_inputs_show_both_outputs_and_pairs_are_left_out(small_runs):
+    figure = draw_digit({name: run.model for name, run in small_runs.items() if name != "wide_deep"})
     draw(figure, *STROKES[7][0])
     titles = [panel.get_title() for panel in figure.axes[1:]]
-    assert titles == ["good\noutput", "two_input_two_output\noutput_a", "two_input_two_output\noutput_b"]
+    assert titles == ["sequential\noutput", "two_input_two_output\noutput_a", "two_input_two_output\noutput_b"]
     assert bars(figure).sum(axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
     assert figure.get_supxlabel() == "Left out, because they compare two images: shared_layers"
 
@@ -105,21 +104,16 @@ def test_page_answers_in_a_browser_at_the_next_free_port_until_interrupted(good_
             url = opened.get(timeout=30)
             with browser(tmp_path / "profile") as window:
                 window.get(url)
-                figure = plt.figure(plt.get_fignums()[0])
-                canvas = WebDriverWait(window, 60).until(lambda _: window.find_element(By.CLASS_NAME, "mpl-canvas"))
-                WebDriverWait(window, 60).until(lambda _: canvas.size["height"] == figure.bbox.height)
-                assert window.find_element(By.CLASS_NAME, "ui-dialog-title").text == "Keras Model Wars"
                 for digit in STROKES:
-                    draw_in_browser(window, canvas, figure, digit)
+                    draw_in_browser(window, digit)
+                assert window.find_element(By.CLASS_NAME, "ui-dialog-title").text == "Keras Model Wars"
                 return url, window.get_log("browser")
         finally:
             time.sleep(1)  # until the server handles the signal
             if WebAggApplication.started:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    with socket.socket() as taken, ThreadPoolExecutor() as pool:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", 0)) as taken, ThreadPoolExecutor() as pool:
         monkeypatch.setitem(plt.rcParams, "webagg.port", taken.getsockname()[1])
         visited = pool.submit(visit)
         serve_drawing({"sequential": good_run.model})
@@ -130,17 +124,18 @@ def test_page_answers_in_a_browser_at_the_next_free_port_until_interrupted(good_
     assert capsys.readouterr().out.startswith(f"{url}\n")
 
 
-def draw_in_browser(window, canvas, figure, digit):
+def draw_in_browser(window, digit):
     """Draw a digit with the mouse, wait for the answer and clear the field."""
-    field, width, height = figure.axes[0].bbox, figure.bbox.width, figure.bbox.height
+    wait, figure = WebDriverWait(window, 60).until, plt.figure(plt.get_fignums()[0])
+    canvas = wait(lambda _: window.find_element(By.CLASS_NAME, "mpl-canvas"))
+    wait(lambda _: canvas.size["height"] == figure.bbox.height)
     for points in STROKES[digit]:
-        mouse = ActionChains(window, duration=50)
-        for place, (x, y) in enumerate(points):
-            point = field.x0 + x * field.width - width / 2, height / 2 - field.y1 + y * field.height
-            mouse.move_to_element_with_offset(canvas, *map(round, point))
-            if place == 0:
-                mouse.click_and_hold()
+        # The browser counts from the middle, and downward.
+        first, *others = (figure.axes[0].transAxes.transform(points) - figure.bbox.size / 2) * (1, -1)
+        mouse = ActionChains(window, duration=50).move_to_element_with_offset(canvas, *first).click_and_hold()
+        for point in others:
+            mouse.move_to_element_with_offset(canvas, *point)
         mouse.release().perform()
-    WebDriverWait(window, 60).until(lambda _: bars(figure).any() and bars(figure).argmax() == digit)
+    wait(lambda _: bars(figure).any() and bars(figure).argmax() == digit)
     mouse.context_click().perform()
-    WebDriverWait(window, 60).until(lambda _: not bars(figure).any())
+    wait(lambda _: not bars(figure).any())

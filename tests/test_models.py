@@ -16,7 +16,7 @@ MODELS = {
     "functional_twin": (235_146, {"image": IMAGE}, {"output": 10}),
     "shared_layers": (233_985, {"left": IMAGE, "right": IMAGE}, {"same": 1}),
 }
-each_model = pytest.mark.parametrize("name", MODELS)
+IMAGES = np.random.default_rng(1).random((2, 4, 28, 28), dtype=np.float32)
 
 
 def build(name, hidden_units=(16, 8), **keywords):
@@ -29,27 +29,18 @@ def build(name, hidden_units=(16, 8), **keywords):
     return model
 
 
-@pytest.fixture(scope="module")
-def images():
-    """Two batches of four images."""
-    return np.random.default_rng(1).random((2, 4, 28, 28), dtype=np.float32)
-
-
-@each_model
-def test_default_widths_give_the_articles_number_of_parameters(name):
-    assert getattr(models, f"build_{name}")().count_params() == MODELS[name][0]
-
-
-@each_model
-def test_inputs_outputs_layers_and_widths_are_as_named(name):
-    model, again = build(name), build(name)
-    _, inputs, outputs = MODELS[name]
+@pytest.mark.parametrize("name", MODELS)
+def test_model_has_the_articles_number_of_parameters_and_named_inputs_outputs_layers_and_widths(name):
+    parameters, inputs, outputs = MODELS[name]
+    assert getattr(models, f"build_{name}")().count_params() == parameters
+    model, again = build(name), build(name, [16, np.int64(8)])
     assert model.name == name
     assert {tensor.name: tensor.shape[1:] for tensor in model.inputs} == inputs
     assert {output: model.get_layer(output).output.shape[1] for output in outputs} == outputs
     assert [tensor.shape[1] for tensor in model.outputs] == list(outputs.values())
     assert isinstance(model, keras.Sequential) or model.output_names == list(outputs)
-    assert [model.get_layer(layer).units for layer in ("hidden_1", "hidden_2")] == [16, 8]
+    for built in (model, again):
+        assert [built.get_layer(layer).units for layer in ("hidden_1", "hidden_2")] == [16, 8]
     # Keras numbers the layers that it names itself, and would number those of the second model on.
     assert [layer.name for layer in model.layers] == [layer.name for layer in again.layers]
     assert isinstance(model, keras.Sequential) == (name in ("sequential", "added_sequential"))
@@ -77,29 +68,28 @@ def beside(image, deep):
     return np.concatenate([image, deep.reshape(-1, 28, 28)], axis=2)
 
 
-def test_three_spellings_compute_one_formula_to_the_bit(images):
-    x = images[0]
+def test_three_spellings_compute_one_formula_to_the_bit():
     spellings = ("sequential", "functional_twin", "added_sequential")
     sequential, twin, added = (build(name, (256, 128)) for name in spellings)
     assert [type(layer).__name__ for layer in added.layers] == ["Dense", "Activation"] * 3
     for model in (twin, added):
         model.set_weights(sequential.get_weights())
-    predictions = sequential.predict(x, verbose=0)
-    expected = answer(sequential, dense(sequential, x, "hidden_1", "hidden_2"), "output")
+    predictions = sequential.predict(IMAGES[0], verbose=0)
+    expected = answer(sequential, dense(sequential, IMAGES[0], "hidden_1", "hidden_2"), "output")
     np.testing.assert_allclose(predictions, expected, atol=1e-5)
-    assert np.array_equal(twin.predict(x, verbose=0), predictions)
-    assert np.array_equal(added.predict(x.reshape(-1, 784), verbose=0), predictions)
+    assert np.array_equal(twin.predict(IMAGES[0], verbose=0), predictions)
+    assert np.array_equal(added.predict(IMAGES[0].reshape(-1, 784), verbose=0), predictions)
 
 
-def test_wide_deep_puts_the_image_beside_what_the_deep_path_makes_of_it(images):
+def test_wide_deep_puts_the_image_beside_what_the_deep_path_makes_of_it():
     model = build("wide_deep")
-    deep = dense(model, images[0], "hidden_1", "hidden_2", "hidden_3")
-    np.testing.assert_allclose(model(images[0]), answer(model, beside(images[0], deep), "output"), atol=1e-5)
+    deep = dense(model, IMAGES[0], "hidden_1", "hidden_2", "hidden_3")
+    np.testing.assert_allclose(model(IMAGES[0]), answer(model, beside(IMAGES[0], deep), "output"), atol=1e-5)
 
 
-def test_two_outputs_share_the_deep_path_and_bypass_it_with_an_image_each(images):
+def test_two_outputs_share_the_deep_path_and_bypass_it_with_an_image_each():
     model = build("two_input_two_output", branch_units=12)
-    a, b = images
+    a, b = IMAGES
     deep = dense(model, a, "hidden_1", "hidden_2", "hidden_3")
     output_a, output_b = model([a, b])
     np.testing.assert_allclose(output_a, answer(model, beside(a, deep), "output_a"), atol=1e-5)
@@ -108,14 +98,9 @@ def test_two_outputs_share_the_deep_path_and_bypass_it_with_an_image_each(images
     assert hidden.shape == (4, 12)
 
 
-def test_shared_layers_compare_what_one_stack_makes_of_both_images(images):
+def test_shared_layers_compare_what_one_stack_makes_of_both_images():
     model = build("shared_layers")
-    left, right = images
-    features = [dense(model, image, "hidden_1", "hidden_2") for image in images]
-    expected = 1 / (1 + np.exp(-logits(model, (features[0] - features[1]) ** 2, "same")))
-    np.testing.assert_allclose(model([left, right]), expected, atol=1e-5)
-    assert not np.array_equal(model([left, right]), model([left, left]))
-
-
-def test_hidden_units_may_be_a_list_and_numpys_integers():
-    assert models.build_sequential([16, np.int64(8)]).get_layer("hidden_2").units == 8
+    left, right = (dense(model, image, "hidden_1", "hidden_2") for image in IMAGES)
+    expected = 1 / (1 + np.exp(-logits(model, (left - right) ** 2, "same")))
+    np.testing.assert_allclose(model([*IMAGES]), expected, atol=1e-5)
+    assert not np.array_equal(model([*IMAGES]), model([IMAGES[0], IMAGES[0]]))

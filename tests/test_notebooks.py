@@ -2,17 +2,16 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from unittest import mock
 
 import nbformat
 import pytest
+from conftest import ROOT
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_notebook
 
-PATHS = sorted(Path(__file__).parents[1].glob("notebooks/*.ipynb"))
-CELLS = {path.stem: nbformat.read(path, as_version=4).cells for path in PATHS}
+CELLS = {path.stem: nbformat.read(path, as_version=4).cells for path in sorted(ROOT.glob("notebooks/*.ipynb"))}
 CODE = {name: [cell for cell in CELLS[name] if cell.cell_type == "code"] for name in CELLS}
 ANSWER = re.compile(r"<details>\n<summary>Answer</summary>.*?```python\n(.*?)```\n\n</details>", flags=re.DOTALL)
 MACHINE = r"(?<![\w:/])/(home|root|tmp|usr|Users|work|opt|var)/|[A-Z]:\\|site-packages|ipykernel_"
@@ -24,19 +23,19 @@ each_notebook = pytest.mark.parametrize("name", CELLS)
 def executed(tmp_path_factory):
     """The code cells of both notebooks, run side by side, each with its answers in the same kernel."""
 
-    def execute(path):
-        notebook = nbformat.read(path, as_version=4)
-        notebook.cells += [new_code_cell(code) for cell in notebook.cells for code in ANSWER.findall(cell.source)]
-        folder = {"metadata": {"path": str(tmp_path_factory.mktemp(path.stem))}}
+    def execute(name):
+        answers = [code for cell in CELLS[name] for code in ANSWER.findall(cell.source)]
+        notebook = new_notebook(cells=[new_code_cell(code) for code in [cell.source for cell in CODE[name]] + answers])
+        folder = {"metadata": {"path": str(tmp_path_factory.mktemp(name))}}
         NotebookClient(notebook, kernel_name="python3", timeout=600, coalesce_streams=True, resources=folder).execute()
-        return [cell for cell in notebook.cells if cell.cell_type == "code"]
+        return notebook.cells
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor() as pool:
         patch.setenv("https_proxy", "http://127.0.0.1:1")  # nothing listens there, so a download is refused
         patch.setenv("TF_NUM_INTRAOP_THREADS", "1")  # quicker side by side
         for variable in ("PYTEST_CURRENT_TEST", "TF_CPP_MIN_LOG_LEVEL"):
             patch.delenv(variable, raising=False)  # would hide what TensorFlow writes to a reader's notebook
-        return dict(zip(CELLS, pool.map(execute, PATHS)))
+        return dict(zip(CELLS, pool.map(execute, CELLS)))
 
 
 def kinds(cell):
@@ -80,7 +79,6 @@ def test_first_cell_installs_the_package_from_the_repository_and_from_nowhere_el
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-
     with pytest.raises(ModuleNotFoundError, match="Clone the repository"):
         exec(cell, variables)
     assert not shell.mock_calls

@@ -1,20 +1,17 @@
-"""What only a process of its own shows: imports, console script, network, a kill, threads, devices, a bare environment."""
+"""What only a process of its own shows: imports, console script, network, kill, threads, devices, bare environment."""
 
 import json
 import signal
-import subprocess
-import sys
-import textwrap
+from textwrap import dedent
 
-import numpy as np
+import matplotlib
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, assert_same_run
 
 import keras_model_wars
 from keras_model_wars import EXPERIMENTS, cli, train
 
-COMMAND = "keras-model-wars"
 SMALL = {"epochs": 4, "hidden_units": (16, 8), "verbose": False}
 
 
@@ -22,14 +19,8 @@ def read_history(folder):
     return pd.read_csv(folder / "history.csv", index_col="epoch", dtype=str).astype(float).rename(index=int)
 
 
-def run_program(program, folder, *arguments):
-    """Run a program in Python."""
-    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=300)
-
-
 def test_what_needs_no_keras_does_not_import_it(run_process, few_digits_file, tmp_path):
-    result = run_process(COMMAND, "train", "--help", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    result = run_process("keras-model-wars", "train", "--help", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert (result.status, "--epochs" in result.out) == (0, True)
     assert "| keras_model_wars" in " ".join(result.err.split())
     assert not [line for line in result.err.splitlines() if line.endswith(("| keras", "| tensorflow"))]
@@ -40,7 +31,9 @@ def test_what_needs_no_keras_does_not_import_it(run_process, few_digits_file, tm
         kmw.prepare_image(numpy.pad(numpy.zeros((60, 8)), 30, constant_values=1))
         assert not {{"tensorflow", "keras"}} & set(sys.modules)
     """
-    assert run_program(program, tmp_path).stderr == ""
+    # With a cache of fonts, because matplotlib warns where building one takes long.
+    result = run_process("python", "-c", dedent(program), folder=tmp_path, MPLCONFIGDIR=matplotlib.get_cachedir())
+    assert (result.status, result.err) == (0, "")
 
 
 def test_script_and_command_train_the_same_at_once_offline_without_home_or_screen(start_process, tmp_path):
@@ -49,7 +42,7 @@ def test_script_and_command_train_the_same_at_once_offline_without_home_or_scree
     options = ("--epochs", 1, "--hidden-units", "16,8", "--out")
     script = start_process("python", ROOT / "scripts" / "wide_deep.py", *options, "erster Lauf", folder=folder)
     bare = {"folder": folder, "HOME": "/dev/null/none"}  # matplotlib and Fontconfig warn that they can't write there
-    command = start_process(COMMAND, "train", "wide_deep", *options, "zweiter Lauf", **bare)
+    command = start_process("keras-model-wars", "train", "wide_deep", *options, "zweiter Lauf", **bare)
     results = [script(), command()]
     for result in results:
         assert result.status == 0, result.err
@@ -63,16 +56,16 @@ def test_script_and_command_train_the_same_at_once_offline_without_home_or_scree
     pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
-def test_command_trains_a_small_model_on_one_thread_with_the_result_of_train(few_digits_file, few_digits, tmp_path):
+def test_command_trains_a_small_model_like_train_but_on_one_thread(run_process, few_digits_file, few_digits, tmp_path):
     program = """
         import sys, tensorflow
         from keras_model_wars.cli import app
         app(sys.argv[1:], standalone_mode=False)
         print(tensorflow.config.threading.get_intra_op_parallelism_threads())
     """
-    arguments = ["train", "sequential", "--epochs", "2", "--data", str(few_digits_file), "--quiet"]
-    process = run_program(program, tmp_path, *arguments)
-    assert process.stdout.split()[-1:] == ["1"], process.stderr
+    arguments = ("train", "sequential", "--epochs", 2, "--data", few_digits_file, "--quiet")
+    result = run_process("python", "-c", dedent(program), *arguments, folder=tmp_path)
+    assert result.out.split()[-1:] == ["1"], result.err
     run = train("sequential", epochs=2, data=few_digits, verbose=False)
     pd.testing.assert_frame_equal(read_history(tmp_path / "runs" / "sequential"), run.history, check_exact=True)
 
@@ -88,9 +81,7 @@ def test_only_small_models_with_the_articles_widths_are_limited_to_one_thread(co
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows knows no SIGKILL")
-def test_run_killed_in_the_middle_of_an_epoch_ends_after_resume_as_one_that_was_not(
-    few_digits, few_digits_file, tmp_path
-):
+def test_run_killed_within_an_epoch_and_resumed_ends_as_any_other(run_process, few_digits_file, few_digits, tmp_path):
     program = f"""
         import os, signal
         from keras_model_wars import runs, train
@@ -102,42 +93,37 @@ def test_run_killed_in_the_middle_of_an_epoch_ends_after_resume_as_one_that_was_
         runs.RunRecord.on_train_batch_end = kill
         train("shared_layers", data={str(few_digits_file)!r}, out="killed", steps_per_execution=2, **{SMALL!r})
     """
-    assert run_program(program, tmp_path).returncode == -signal.SIGKILL
+    assert run_process("python", "-c", dedent(program), folder=tmp_path).status == -signal.SIGKILL
     assert len(read_history(tmp_path / "killed")) == 2
     whole = train("shared_layers", data=few_digits, **SMALL)
     resumed = train("shared_layers", data=few_digits, out=tmp_path / "killed", resume=True, **SMALL)
-    pd.testing.assert_frame_equal(resumed.history, whole.history, check_exact=True)
-    for ours, theirs in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
-        assert np.array_equal(ours, theirs)
+    assert_same_run(resumed, whole)
 
 
-# Virtual devices must be made before TensorFlow first runs, hence a process. 768 digits leave 704 to train and 64 to
-# validate: batches of 32 share evenly between two devices, as they must for losses that are means of means.
-TWO_DEVICES = """
-    import json
-    import tensorflow as tf
-    cpu, = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    from keras_model_wars import load_mnist, train
+def test_two_devices_of_a_mirrored_strategy_learn_what_one_learns(run_process, tmp_path):
+    # Virtual devices must be made before TensorFlow first runs. 768 digits leave 704 to train and 64 to validate:
+    # batches of 32 share evenly between two devices, as they must for losses that are means of means.
+    program = """
+        import json
+        import tensorflow as tf
+        cpu, = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        from keras_model_wars import load_mnist, train
 
-    (x_train, y_train), (x_test, y_test) = load_mnist("sample")
-    data = (x_train[:768], y_train[:768]), (x_test[:64], y_test[:64])
+        (x_train, y_train), (x_test, y_test) = load_mnist("sample")
+        data = (x_train[:768], y_train[:768]), (x_test[:64], y_test[:64])
 
-    def losses():
-        run = train("sequential", data=data, epochs=2, hidden_units=(32, 16), verbose=False)
-        replicas = run.model.distribute_strategy.num_replicas_in_sync
-        return replicas, [*run.history["loss"], *run.history["val_loss"], run.test_metrics["loss"]]
+        def losses():
+            run = train("sequential", data=data, epochs=2, hidden_units=(32, 16), verbose=False)
+            replicas = run.model.distribute_strategy.num_replicas_in_sync
+            return replicas, [*run.history["loss"], *run.history["val_loss"], run.test_metrics["loss"]]
 
-    one = losses()
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-        two = losses()
-    print(json.dumps([one, two]))
-"""
-
-
-def test_two_devices_of_a_mirrored_strategy_learn_what_one_learns(tmp_path):
-    process = run_program(TWO_DEVICES, tmp_path)
-    assert process.returncode == 0, process.stderr[-2000:]
-    (one_replica, one), (two_replicas, two) = json.loads(process.stdout.splitlines()[-1])
+        one = losses()
+        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+            print(json.dumps([one, losses()]))
+    """
+    result = run_process("python", "-c", dedent(program), folder=tmp_path)
+    assert result.status == 0, result.err[-2000:]
+    (one_replica, one), (two_replicas, two) = json.loads(result.out.splitlines()[-1])
     assert (one_replica, two_replicas) == (1, 2)
     assert two == pytest.approx(one, abs=1e-4)

@@ -22,8 +22,7 @@ NO_NUMBERS = re.sub(r"(?<=,)([\d.-]+|True|False)", "", COMPARISON)
 def change(run, **entries):
     """Change what a run's record says; an entry of None is removed."""
     record = json.loads((run / "run.json").read_text()) | entries
-    record = {name: entry for name, entry in record.items() if entry is not None}
-    (run / "run.json").write_text(json.dumps(record))
+    (run / "run.json").write_text(json.dumps({name: entry for name, entry in record.items() if entry is not None}))
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +53,11 @@ def test_overview_has_the_finished_runs_in_the_order_of_the_experiments_and_link
     for row, (name, run) in zip(rows(page)[1:5], small_runs.items(), strict=True):
         accuracies = [metric for metric in run.test_metrics if metric.endswith("accuracy")]
         assert row[:6] == [
-            "pairs &amp; more" if name == "shared_layers" else name,
-            "sequential" if name == "sequential" else "functional",
-            f"{run.model.count_params():,}",
-            "2",
+            "pairs &amp; more" if name == "shared_layers" else name, "functional" if name != "sequential" else name,
+            f"{run.model.count_params():,}", "2",
             " / ".join(f"{run.history[f'val_{metric}'].iloc[-1]:.4f}" for metric in accuracies),
             " / ".join(f"{run.test_metrics[metric]:.4f}" for metric in accuracies),
-        ]
+        ]  # fmt: skip
     assert rows(page)[1][6] == "1,301"
     text = page.read_text(encoding="utf-8")
     assert text.count("<a ") == text.count("<section ") == 4
@@ -68,27 +65,21 @@ def test_overview_has_the_finished_runs_in_the_order_of_the_experiments_and_link
         assert f"({name})" in text.split(f'<section id="{target}">')[1].split("</h2>")[0]
 
 
-def test_sections_show_what_the_files_hold_escaped(page, small_runs):
+def test_sections_show_what_the_files_hold_escaped_with_their_pictures_embedded(page, small_runs):
     text, run = page.read_text(encoding="utf-8"), small_runs["wide_deep"]
     for shown in (
-        "functional; &#39;&lt;x&gt;&#39; is used 2 times",
+        "functional; &#39;&lt;x&gt;&#39; is used 2 times", "<dd>&lt;b&gt;5,000&lt;/b&gt; digits</dd>",
         "model sequential, epochs 2, batch_size 32, learning_rate 0.01, seed 3, hidden_units [16, 8]",
-        "<dd>&lt;b&gt;5,000&lt;/b&gt; digits</dd>",
-        f"python {sys.version.split()[0]}, keras ",
-        "<code>keras-model-wars claims</code>",
+        f"python {sys.version.split()[0]}, keras ", "<code>keras-model-wars claims</code>",
         "2 of 3 values of this run lie in the 95 % prediction interval of other seeds. Epoch 2",
         (run.folder / "summary.txt").read_text(encoding="utf-8").splitlines()[-1],
-    ):
+    ):  # fmt: skip
         assert shown in text
     values = run.history["loss"].iloc[-1], run.history["val_loss"].iloc[-1], run.test_metrics["loss"]
     assert ["loss", *(f"{value:.4f}" for value in values)] in rows(page)
     assert ["accuracy", "0.9858", "1.0000", "0.0142", "0.9830", "0.9870", "no"] in rows(page)
     assert ["loss", "0.0541", "0.0546", "0.0005", "0.0530", "0.0570", "yes"] in rows(page)
     assert "0.6124" not in text  # only the last epoch is shown
-
-
-def test_pictures_are_embedded_and_say_what_they_show(page):
-    text = page.read_text(encoding="utf-8")
     alts = re.findall('<img src="data:image/png;base64,[^"]{100,}" alt="([^"]+)">', text)
     starts = {"Diagram": 3, "Learning curves": 4, "Loss and accuracy": 1, "Confusion matrix": 4}
     assert {start: sum(alt.startswith(start) for alt in alts) for start in starts} == starts

@@ -1,5 +1,6 @@
 """Training: one seed gives one result, in the order that the seed and the epoch make, with the article's settings."""
 
+import functools
 import json
 import platform
 from importlib.metadata import version
@@ -9,65 +10,57 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from conftest import assert_same_run
 
 from keras_model_wars import compare_with_article, training
 from keras_model_wars.experiments import EXPERIMENTS
 from keras_model_wars.training import ReshuffledDataset, epoch_order, train
 
-FILES = set(
-    ["model.keras", "history.csv", "summary.txt", "diagram.png", "learning_curves.png", "mistakes.png", "run.json"]
-)
+FILES = {"model.keras", "history.csv", "summary.txt", "diagram.png", "learning_curves.png", "mistakes.png", "run.json"}
 # Small, and with batches that divide the digits as little as the executions divide the batches.
+SMALL = {"hidden_units": (16, 8), "batch_size": 5}
 SETTINGS = {
-    "sequential": {"hidden_units": (16, 8), "batch_size": 5},
-    "wide_deep": {"hidden_units": (16, 8), "batch_size": 5},
+    "sequential": SMALL, "wide_deep": SMALL, "shared_layers": SMALL,
     "two_input_two_output": {"hidden_units": (16, 8), "branch_units": 12, "batch_size": 2},
-    "shared_layers": {"hidden_units": (16, 8), "batch_size": 5},
-}
-METRICS = dict.fromkeys(SETTINGS, ["accuracy", "loss"]) | {
-    "two_input_two_output": ["loss", "output_a_accuracy", "output_a_loss", "output_b_accuracy", "output_b_loss"]
-}
+}  # fmt: skip
+METRICS = dict.fromkeys(SETTINGS, ["accuracy", "loss"])
+METRICS["two_input_two_output"] = ["loss", "output_a_accuracy", "output_a_loss", "output_b_accuracy", "output_b_loss"]
 each_model = pytest.mark.parametrize("model", SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def trained(few_digits):
     """Train a small model for two epochs; what was trained with the same settings before is not trained again."""
-    runs = {}
 
+    @functools.cache
     def run(model, **settings):
-        key = (model, *settings.items())
-        if key not in runs:
-            settings = {"epochs": 2, "seed": 3, **SETTINGS[model], **settings}
-            runs[key] = train(model, data=few_digits, verbose=False, **settings)
-        return runs[key]
+        settings = {"epochs": 2, "seed": 3, **SETTINGS[model], **settings}
+        return train(model, data=few_digits, verbose=False, **settings)
 
     return run
 
 
-def assert_same_run(run, other):
-    """Hold that two runs are equal to the bit."""
-    pd.testing.assert_frame_equal(run.history, other.history, check_exact=True)
-    assert run.test_metrics == other.test_metrics
-    for weight, same in zip(run.model.get_weights(), other.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, same)
-
-
 @each_model
-def test_run_leaves_its_files_and_a_history_of_one_row_per_epoch(small_runs, model):
-    run = small_runs[model]
+def test_run_leaves_its_files_one_row_per_epoch_and_the_model_that_has_its_metrics(small_runs, few_digits, model):
+    run, splits = small_runs[model], EXPERIMENTS[model].prepare(few_digits)
     assert {path.name for path in run.folder.iterdir() if path.stat().st_size} == FILES
     assert (run.history.index.tolist(), run.history.index.name) == ([1, 2], "epoch")
     assert run.history.columns.tolist() == METRICS[model] + [f"val_{name}" for name in METRICS[model]]
     assert run.history.notna().all(axis=None)
     written = pd.read_csv(run.folder / "history.csv", index_col="epoch", dtype=str).astype(float).rename(index=int)
     pd.testing.assert_frame_equal(written, run.history, check_exact=True, check_index_type=False)
+    saved = keras.models.load_model(run.folder / "model.keras")
+    assert set(run.test_metrics) == set(METRICS[model])
+    last = run.history.filter(like="val_").rename(columns=lambda name: name.removeprefix("val_")).loc[2].to_dict()
+    for split, metrics in ((splits.test, run.test_metrics), (splits.validation, last)):
+        again = saved.evaluate(*split, batch_size=32, verbose=0, return_dict=True)
+        assert again == pytest.approx(metrics, rel=1e-5)
 
 
 def test_nothing_is_written_where_no_folder_is_named(few_digits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = {"epochs": 1, "hidden_units": (8, 4), "data": few_digits, "verbose": False}
-    runs = [train("sequential", **settings) for _ in range(2)]  # as a notebook's cell that is run twice
+    # As a notebook's cell that is run twice.
+    runs = [train("sequential", epochs=1, hidden_units=(8, 4), data=few_digits, verbose=False) for _ in range(2)]
     assert runs[0].folder is None
     assert_same_run(*runs)
     assert not list(tmp_path.iterdir())
@@ -78,37 +71,23 @@ def test_record_tells_how_the_run_was_made(small_runs):
     record = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
     settings = {"model": "two_input_two_output", "epochs": 2, "batch_size": 32, "learning_rate": 0.01, "seed": 3}
     assert record["settings"].items() >= (settings | {"hidden_units": [16, 8]}).items()
-    libraries = {"keras": keras.version(), "tensorflow": version("tensorflow")}
-    assert record["versions"] == {"python": platform.python_version()} | libraries
+    versions = {"python": platform.python_version(), "keras": keras.version(), "tensorflow": version("tensorflow")}
+    assert record["versions"] == versions
     assert (record["backend"], record["data"]) == ("tensorflow", "arrays passed to train")
     assert (record["parameters"], record["api"]) == (run.model.count_params(), "functional")
     assert "2 inputs: 'input_a', 'input_b'" in record["reasons"]
     assert len(record["seconds_per_epoch"]) == 2
     assert (record["test"], record["final_epoch"]) == (run.test_metrics, run.history.loc[2].to_dict())
-    summary = (run.folder / "summary.txt").read_text(encoding="utf-8")
-    assert f"Total params: {run.model.count_params():,}" in summary
-
-
-@each_model
-def test_test_and_last_validation_metrics_are_those_of_the_saved_model(small_runs, few_digits, model):
-    run, splits = small_runs[model], EXPERIMENTS[model].prepare(few_digits)
-    saved = keras.models.load_model(run.folder / "model.keras")
-    again = saved.evaluate(*splits.test, batch_size=32, verbose=0, return_dict=True)
-    assert set(run.test_metrics) == set(METRICS[model])
-    assert again == pytest.approx(run.test_metrics, rel=1e-5)
-    again = saved.evaluate(*splits.validation, batch_size=32, verbose=0, return_dict=True)
-    last = run.history.filter(like="val_").loc[2].to_dict()
-    assert {f"val_{name}": value for name, value in again.items()} == pytest.approx(last, rel=1e-5)
+    assert f"Total params: {run.model.count_params():,}" in (run.folder / "summary.txt").read_text(encoding="utf-8")
 
 
 def test_settings_are_the_experiments_unless_others_are_asked_for(trained):
     assert {(e.learning_rate, e.batch_size) for e in EXPERIMENTS.values()} == {(0.01, 32)}
-    assert [EXPERIMENTS[model].epochs for model in SETTINGS] == [20, 10, 10, 5]
-    optimizer = trained("wide_deep").model.optimizer
-    assert type(optimizer) is keras.optimizers.SGD
-    assert float(optimizer.learning_rate) == pytest.approx(0.01)
-    plain = (optimizer.momentum, optimizer.nesterov, optimizer.weight_decay, optimizer.clipnorm)
-    assert plain == (0, False, None, None)
+    assert [EXPERIMENTS[model].epochs for model in SETTINGS] == [20, 10, 5, 10]
+    sgd = trained("wide_deep").model.optimizer
+    assert type(sgd) is keras.optimizers.SGD
+    assert float(sgd.learning_rate) == pytest.approx(0.01)
+    assert (sgd.momentum, sgd.nesterov, sgd.weight_decay, sgd.clipnorm) == (0, False, None, None)
     assert trained("shared_layers").model.optimizer.momentum == 0.9
     other = trained("sequential", learning_rate=0.02)
     assert float(other.model.optimizer.learning_rate) == pytest.approx(0.02)
@@ -117,13 +96,11 @@ def test_settings_are_the_experiments_unless_others_are_asked_for(trained):
 
 @each_model
 def test_steps_per_execution_change_no_bit(trained, few_digits, model):
-    by_default = trained(model)
-    labels = EXPERIMENTS[model].prepare(few_digits).train[1]
-    count, batch_size = len(keras.tree.flatten(labels)[0]), SETTINGS[model]["batch_size"]
+    by_default, batch_size = trained(model), SETTINGS[model]["batch_size"]
+    count = len(keras.tree.flatten(EXPERIMENTS[model].prepare(few_digits).train[1])[0])
     steps = by_default.model.steps_per_execution
     assert 1 < steps < count // batch_size
-    assert count % batch_size
-    assert -(-count // batch_size) % steps
+    assert 0 not in (count % batch_size, -(-count // batch_size) % steps)
     assert_same_run(by_default, trained(model, steps_per_execution=1))
 
 
@@ -203,9 +180,7 @@ def test_builder_that_returns_no_model_is_named(few_digits, monkeypatch):
 
 
 @pytest.mark.parametrize(("model", "settings"), [("two_input_two_output", {}), ("sequential", {"learning_rate": 1e30})])
-def test_run_on_as_many_digits_as_the_article_is_compared_even_if_it_diverges(
-    model, settings, few_digits, tmp_path, capsys, monkeypatch
-):
+def test_run_on_all_digits_is_compared_even_if_it_diverges(model, settings, few_digits, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(training, "FULL_TRAIN_DIGITS", len(few_digits[0][0]))
     run = train(model, epochs=1, hidden_units=(16, 8), data=few_digits, out=tmp_path, **settings)
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"article_comparison.csv", "article_comparison.png"}
