@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 FULL_MNIST = os.environ.get(ENVIRONMENT_VARIABLE)
 # A mistake should be found within a minute: models and numbers first; processes, browsers and kernels last.
 ORDER = (
-    "models", "splits", "training", "article_logs", "mnist", "plotting", "predicting", "runs", "checks", "apis",
+    "models", "splits", "apis", "training", "article_logs", "mnist", "predicting", "runs", "plotting", "checks",
     "claims", "cli", "report", "mistakes", "seeds", "drawing", "benchmarks", "docs", "processes", "notebooks",
 )  # fmt: skip
 

@@ -39,11 +39,13 @@ def history(panels):
     return pd.DataFrame(np.random.default_rng(0).random((3, len(columns))), [1, 2, 3], columns).rename_axis("epoch")
 
 
+COMPARISON = kmw.compare_with_article(kmw.article_log("sequential"), "sequential")
 PICTURES = {
     "samples": lambda to_file=None: kmw.plot_samples(np.eye(28)[None], np.array([1]), to_file),
     "diagram": lambda to_file=None: kmw.plot_model(kmw.build_sequential((2, 2)), to_file),
     "learning curves": lambda to_file=None: kmw.plot_learning_curves(history(ONE_OUTPUT), to_file),
     "neurons": lambda to_file=None: kmw.plot_neurons(to_file=to_file),
+    "comparison": lambda to_file=None: kmw.plot_article_comparison(COMPARISON, to_file),
 }
 
 
