@@ -87,7 +87,7 @@ def how_typical(history: History, histories: Sequence[History]) -> Typicality:
     15
     """
     table = _stacked(histories, 3, history)
-    values, distances = table.to_numpy(dtype=float), []
+    values, distances = table.replace([np.inf, -np.inf], np.nan).to_numpy(dtype=float), []
     for run in range(values.shape[1]):
         others = np.delete(values, run, axis=1)
         spread = others.std(axis=1, ddof=1)

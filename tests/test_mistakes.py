@@ -60,7 +60,7 @@ MISTAKES = [
     (kmw.compare_with_article, [LOG.drop(columns=["accuracy", "val_loss"]), "sequential"], "without accuracy, val_loss"),
     (kmw.compare_with_article, [LOG.rename(index=lambda epoch: epoch + 100), "sequential"], "epochs from 1 to 20"),
     (kmw.how_typical, [ONE, [ONE] * 3], "`loss` should be finite and differ .* in epoch 1"),
-    (kmw.how_typical, [{"loss": [NAN]}, THREE], "`loss` should be finite .*nan"),
+    *((kmw.how_typical, [{"loss": [n]}, THREE], "`loss` should be finite .*nan") for n in (NAN, float("inf"))),
     (kmw.how_typical, [ONE, THREE[:2]], "list of 3 or more. Received: 2 of them"),
     (kmw.how_typical, [ONE, 3], "`histories` should be"),
     (kmw.how_typical, [ONE, [ELSEWHERE] * 3], "in common"),
