@@ -59,7 +59,7 @@ def prediction_interval(histories: Sequence[History], confidence: float = 0.95) 
     """Return the interval that should hold one more run's value, for every epoch and metric of several runs.
 
     Takes histories as Keras gives them, and returns a DataFrame indexed by ``epoch`` and ``metric`` with ``mean``,
-    ``low`` and ``high``: mean ± t((1 + confidence) / 2, n - 1) s √(1 + 1/n) of the n runs, s their standard deviation.
+    ``low`` and ``high``: mean ± t((1 + confidence) / 2, n - 1) s √(1 + 1/n) of the n runs with standard deviation s (n - 1).
     Raises an InputError for fewer than two histories, or a confidence outside of (0, 1). Follows Hahn and Meeker,
     "Statistical Intervals" (1991), section 4.7.
 

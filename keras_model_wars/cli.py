@@ -179,8 +179,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except typer.TyperException as error:
         received = shlex.join(["keras-model-wars", *(sys.argv[1:] if arguments is None else arguments)])
         _fail(f"{error.format_message().rstrip('.')}. Received: {received}")
-    except (InputError, OSError) as error:
+    except InputError as error:
         _fail(str(error))
+    except OSError as error:
+        # HDF5 puts its whole state into an error's text; what the system says of it is what helps.
+        where = f": {error.filename2 or error.filename}" if error.filename else ""
+        _fail(os.strerror(error.errno) + where if error.errno else str(error))
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -79,11 +79,10 @@ def check_mnist(mnist: Any, name: str) -> Mnist:
     for part, values in zip(_ARRAYS, arrays):
         shape, in_words, highest = ((28, 28), "N x 28 x 28", 255) if part[0] == "x" else ((), "N", 9)
         whole = values.dtype.kind in "iu" and values.size
-        received = f"dtype={values.dtype}, shape {values.shape}" + (
-            f", {values.min()} to {values.max()}" if whole else ""
-        )
-        if not whole or values.shape[1:] != shape or values.min() < 0 or values.max() > highest:
+        least, most = (values.min(), values.max()) if whole else (0, 0)
+        if not whole or values.shape[1:] != shape or least < 0 or most > highest:
             expected = f"{name}: {part} should have the shape {in_words} and hold whole numbers from 0 to {highest}"
+            received = f"dtype={values.dtype}, shape {values.shape}" + (f", {least} to {most}" if whole else "")
             raise InputError(f"{expected}. Received: {received}.")
     x_train, y_train, x_test, y_test = (values.astype(np.uint8, copy=False) for values in arrays)
     if len(x_train) != len(y_train) or len(x_test) != len(y_test) or len(np.unique(y_train)) < 2:
@@ -95,8 +94,8 @@ def check_mnist(mnist: Any, name: str) -> Mnist:
 
 def _read_npz(path: Path) -> Mnist:
     try:
-        # Opened here, because NumPy leaves a broken file open.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        # Not by np.load, which takes a broken file for pickled data, advises to trust it, and leaves it open.
+        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
             x_train, y_train, x_test, y_test = (file[name] for name in _ARRAYS)
     except Exception as error:  # a broken file fails in NumPy, zipfile, zlib or the file system, each in its own way
         expected = f"{path} should be an .npz file with the arrays {', '.join(_ARRAYS)}"

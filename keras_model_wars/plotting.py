@@ -56,8 +56,8 @@ def plot_model(model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
     """Draw a model's diagram with shapes and activations, without a system Graphviz.
 
     Input, hidden and output layers have their own colors; a layer that is used twice has its arrows twice. Returns a
-    Pillow image, which a notebook shows. Raises an InputError for anything but a built Keras model. Does what
-    ``keras.utils.plot_model`` does, with the Graphviz in pygraphviz's wheels.
+    Pillow image, which a notebook shows, and writes ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError for
+    anything but a built Keras model. Does what ``keras.utils.plot_model`` does, with the Graphviz in pygraphviz's wheels.
 
     >>> image = plot_model(build_sequential())
     """
