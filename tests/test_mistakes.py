@@ -179,3 +179,27 @@ def test_a_function_returns_or_says_what_it_expected(name):
             assert not isinstance(returned, Figure) or returned.axes
 
     throw()
+
+
+def outside(lowest, highest=2**31 - 1):
+    return ANYTHING.filter(lambda n: n is not None and not (isinstance(n, int) and lowest <= n <= highest))
+
+
+# What decides before anything is trained or read; each is thrown alone, at settings that are right.
+TRAIN = {
+    "model": ANYTHING, "epochs": outside(1), "batch_size": outside(1), "steps_per_execution": outside(1),
+    "learning_rate": ANYTHING.filter(lambda n: n is not None and not (isinstance(n, (int, float)) and 0 < n < np.inf)),
+    "seed": st.none() | outside(0, 2**32 - 1), "data": ANYTHING.filter(lambda data: data is not None),
+    "hidden_units": ANYTHING.filter(lambda units: not isinstance(units, (tuple, list)) or len(units) != 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRAIN)
+def test_train_says_what_it_expected(name):
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(TRAIN[name])
+    def throw(value):
+        with pytest.raises((ValueError, TypeError), match=r"(?s)should.*Received"):
+            kmw.train(**(RIGHT | {name: value}))
+
+    throw()
