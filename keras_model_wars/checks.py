@@ -92,31 +92,30 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def import_keras(intra_op_threads: int | None = None) -> None:
-    """Import Keras and initialize its backend without log messages, or raise an InputError that names the setting.
+def import_keras(intra_op_threads: int | None = None) -> Any:
+    """Return Keras with its backend initialized, without log messages, or raise an InputError that names the setting.
 
     ``intra_op_threads`` applies to the whole process: TensorFlow can't change it once it has been initialized.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with quiet_libraries():
+    with quiet_stderr():
         try:
             import keras
 
-            if intra_op_threads and keras.config.backend() == "tensorflow":
+            if intra_op_threads:
                 import tensorflow as tf
 
                 with suppress(RuntimeError):  # initialized already, by somebody else's code with their own threads
                     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
             keras.ops.zeros(1)
+            return keras
         except (ImportError, ValueError) as error:  # not installed, or no such backend
-            received = f"{os.environ.get('KERAS_BACKEND')!r} ({error})"
-            raise InputError(
-                f"KERAS_BACKEND should be unset or name an installed backend. Received: {received}."
-            ) from None
+            received = f"Received: {os.environ.get('KERAS_BACKEND')!r} ({error})."
+            raise InputError(f"KERAS_BACKEND should be unset or name an installed backend. {received}") from None
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Hold known log messages that libraries write past Python to file descriptor 2; let everything else through."""
     try:
         sys.stderr.flush()

@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+import keras_model_wars as kmw  # its names import Keras, which takes seconds, only where a command uses them
 from keras_model_wars.checks import InputError, import_keras, picture_path
 from keras_model_wars.experiments import EXPERIMENTS, find_experiment
 
@@ -81,7 +82,8 @@ def train(
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": data}
     files = {"out": out or Path("runs") / model, "resume": resume, "overwrite": overwrite, "verbose": not quiet}
     # The number of threads was chosen for the article's widths; for others it is up to TensorFlow.
-    _package(None if widths else threads).train(model, **settings, **files, **widths)
+    import_keras(None if widths else threads)
+    kmw.train(model, **settings, **files, **widths)
 
 
 @app.command()
@@ -95,17 +97,17 @@ def plot(model: Model, hidden_units: HiddenUnits = None, out: Picture = None) ->
     """Draw a model's diagram, without a system Graphviz; `plot simple` draws neurons."""
     out = out or Path(f"{Path(model).stem}.png")
     if model == "simple" and hidden_units is None:
-        _package().plot_neurons(to_file=out)
+        kmw.plot_neurons(to_file=out)
     else:
-        _package().plot_model(_network(model, hidden_units, also="simple, "), out)
+        kmw.plot_model(_network(model, hidden_units, also="simple, "), out)
     print(f"Written: {out}")
 
 
 @app.command()
 def samples(data: Data = None, count: Count = 40, out: Picture = Path("samples.png")) -> None:
     """Draw the first training digits with their labels."""
-    (x_train, y_train), _ = _package().load_mnist(data)
-    _package().plot_samples(x_train[:count], y_train[:count], out)
+    (x_train, y_train), _ = kmw.load_mnist(data)
+    kmw.plot_samples(x_train[:count], y_train[:count], out)
     print(f"Written: {out}")
 
 
@@ -113,7 +115,7 @@ def samples(data: Data = None, count: Count = 40, out: Picture = Path("samples.p
 def which_api(model: Model) -> None:
     """Tell which API a model needs, and why."""
     network = _network(model)
-    verdict = _package().which_api(network)
+    verdict = kmw.which_api(network)
     print(f"{network.name} needs the {verdict.api} API.")
     if verdict.reasons:
         _print_table({"reason": reason.kind, "what": reason.text} for reason in verdict.reasons)
@@ -122,8 +124,7 @@ def which_api(model: Model) -> None:
 @app.command()
 def predict(run: Run, images: Images, out: Picture = None) -> None:
     """Tell which digit a trained model sees in each picture."""
-    package = _package()
-    predictions = package.predict_digits(package.load_model(run), images)
+    predictions = kmw.predict_digits(kmw.load_model(run), images)
     full, pairs = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#", predictions.index.nlevels > 1
     for names, row in predictions.iterrows():
         same = "the same digit" if row.iloc[0] > 0.5 else "different digits"
@@ -132,16 +133,15 @@ def predict(run: Run, images: Images, out: Picture = None) -> None:
             {"digit": d, "probability": f"{p:.3f}", "from 0 to 1": full * round(30 * p)} for d, p in row.items()
         )
     if out is not None:
-        package.plot_predictions(images, predictions, out)
+        kmw.plot_predictions(images, predictions, out)
         print(f"Written: {out}")
 
 
 @app.command()
 def claims() -> None:
     """Put both articles' claims to the test, and show what has changed since."""
-    package = _package()
     titles = "What each API can do", "What the articles claim", "What has changed since", "What trips readers today"
-    for title, table in zip(titles, (package.scoreboard, package.claims, package.changes, package.pitfalls)):
+    for title, table in zip(titles, (kmw.scoreboard, kmw.claims, kmw.changes, kmw.pitfalls)):
         print(f"{title}\n")
         _print_table(table().to_dict("records"))
 
@@ -163,10 +163,10 @@ def draw(runs: Runs = None) -> None:
     if not (runs := runs or finished):
         expected = "`runs/` should hold a finished run; `keras-model-wars train sequential` makes one"
         raise InputError(f"{expected}. Received: none.")
-    package = _package()
+    networks = {run.stem: kmw.load_model(run) for run in runs}
     from keras_model_wars.drawing import serve_drawing
 
-    serve_drawing({run.stem: package.load_model(run) for run in runs})
+    serve_drawing(networks)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -201,20 +201,11 @@ def _print_table(rows: Iterable[dict[str, Any]]) -> None:
     Console(markup=False, highlight=False, emoji=False).print(table)
 
 
-def _package(intra_op_threads: int | None = None) -> Any:
-    # Only where a command needs Keras: the import takes seconds, which no --help should.
-    import_keras(intra_op_threads)
-    import keras_model_wars
-
-    return keras_model_wars
-
-
 def _network(model: str, widths: dict[str, Any] | None = None, also: str = "") -> Any:
     """Return the model of that name, with the widths asked for, or the one saved in a folder or file."""
     if model in EXPERIMENTS:
-        _package()
         return EXPERIMENTS[model].build(**(widths or {}))
     if widths or not (Path(model).suffix or os.sep in model or Path(model).exists()):
         others = " with --hidden-units" if widths else f", {also}a run's folder or a .keras file"
         raise InputError(f"MODEL should be one of {MODELS}{others}. Received: {model}.")
-    return _package().load_model(model)
+    return kmw.load_model(model)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_model_wars.checks import InputError
+from keras_model_wars.checks import InputError, import_keras
 from keras_model_wars.mnist import Mnist
 from keras_model_wars.splits import Splits, prepare_digits, prepare_flat, prepare_pairs, prepare_two_inputs
 
@@ -33,8 +33,7 @@ class Experiment:
 
     def build(self, **keywords: Any) -> "keras.Model":
         """Build the uncompiled model with ``build_NAME`` of ``models``; the keywords are the builder's."""
-        import keras  # here, because listing the experiments need not import it
-
+        keras = import_keras()  # here, because listing the experiments need not wait for it
         from keras_model_wars import models
 
         builder = getattr(models, f"build_{self.name}")

@@ -18,15 +18,7 @@ from PIL import Image
 
 from keras_model_wars.apis import connections, to_functional
 from keras_model_wars.article_logs import History, as_history
-from keras_model_wars.checks import (
-    InputError,
-    PictureFile,
-    array,
-    picture_path,
-    quiet_libraries,
-    replacing,
-    whole_number,
-)
+from keras_model_wars.checks import InputError, PictureFile, array, picture_path, quiet_stderr, replacing, whole_number
 
 # From the palette of Okabe and Ito, which the color-blind can tell apart; white text is legible on all three.
 LAYER_COLORS = {"input": "#0072B2", "hidden": "#4D4D4D", "output": "#B34700"}
@@ -84,7 +76,7 @@ def plot_model(model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
     legend = "".join(cell.format(color, role) for role, color in LAYER_COLORS.items())
     graph.graph_attr["label"] = f'<<table border="0" cellspacing="8" cellpadding="6"><tr>{legend}</tr></table>>'
     # Drawn in memory, because Graphviz ends the whole program where it can't write a file.
-    with quiet_libraries():
+    with quiet_stderr():
         picture = graph.draw(format="png", prog="dot")
         drawing = picture if to_file is None else graph.draw(format=Path(to_file).suffix.lower()[1:], prog="dot")
     if to_file is not None:

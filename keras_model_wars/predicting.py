@@ -37,9 +37,7 @@ def load_model(path: str | os.PathLike, *, compile: bool = False) -> "keras.Mode
         received = "another kind of file" if file.is_file() else "no such file"
         model = next((part for part in reversed(path.parts) if part in EXPERIMENTS), "sequential")
         raise InputError(f"{expected}. Received: {received}. To train a model: keras-model-wars train {model}")
-    import_keras()
-    import keras
-
+    keras = import_keras()
     try:
         return keras.saving.load_model(file, compile=compile, safe_mode=True)
     except Exception as error:  # a damaged archive fails in h5py, zipfile, json or Keras, each in its own way

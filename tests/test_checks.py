@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_model_wars
 from keras_model_wars import InputError, checks
-from keras_model_wars.checks import import_keras, quiet_libraries, replacing
+from keras_model_wars.checks import import_keras, quiet_stderr, replacing
 
 
 def test_every_public_name_is_there():
@@ -24,10 +24,10 @@ def test_every_public_name_is_there():
 
 
 def test_known_log_messages_are_held_and_all_else_let_through(capfd):
-    with quiet_libraries():
+    with quiet_stderr():
         os.write(2, b"W0000 00:00:1 cuda.cc:1] no cuda here\na message of weight\nFontconfig warning: no fonts\n")
     assert capfd.readouterr().err == "a message of weight\n"
-    with pytest.raises(ZeroDivisionError), quiet_libraries():
+    with pytest.raises(ZeroDivisionError), quiet_stderr():
         1 / os.write(2, b"why it fails\n") / 0
     assert capfd.readouterr().err == "why it fails\n"
     os.write(2, b"after\n")
