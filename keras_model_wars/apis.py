@@ -49,7 +49,7 @@ def which_api(model: keras.Model) -> Verdict:
     functional: 'image' feeds 'flatten' and 'bypass'; 'bypass' joins 'image' and 'reshape'
     """
     if not isinstance(model, keras.Model):
-        raise InputError(f"`model` should be a Keras model. Received: {type(model).__name__}.")
+        raise InputError("`model` should be a Keras model", type(model).__name__)
     nested, reasons = _nested_models(model), []
     for part in nested:
         if not _has_graph(part):
@@ -80,7 +80,7 @@ def to_sequential(model: keras.Model) -> keras.Sequential:
     if isinstance(model, keras.Sequential):
         return model
     if verdict.api != "sequential":
-        raise InputError(f"`model` should be a plain stack of layers to become Sequential. Received: {verdict}.")
+        raise InputError("`model` should be a plain stack of layers to become Sequential", verdict)
     return keras.Sequential([model.inputs[0], *(call.operation for call in _calls(model))], name=model.name)
 
 
@@ -94,11 +94,11 @@ def to_functional(model: keras.Model) -> keras.Model:
     """
     verdict = which_api(model)
     if not _has_graph(model):
-        raise InputError(f"`model` should be Sequential or Functional to become Functional. Received: {verdict}.")
+        raise InputError("`model` should be Sequential or Functional to become Functional", verdict)
     if isinstance(model, keras.Function):
         return model
     if not model.built:
-        raise InputError("`model` should start with a keras.Input. Received: a Sequential model that is not built yet.")
+        raise InputError("`model` should start with a keras.Input", "a Sequential model that is not built yet")
     outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
     return keras.Model(model.inputs[0], outputs, name=model.name)
 

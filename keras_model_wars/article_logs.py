@@ -66,7 +66,7 @@ def prediction_interval(histories: Sequence[History], confidence: float = 0.95) 
     >>> prediction_interval(seed_histories("sequential")).loc[(20, "val_accuracy"), "low"]
     """
     if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
-        raise InputError(f"`confidence` should be a number between 0 and 1. Received: confidence={confidence!r}.")
+        raise InputError("`confidence` should be a number between 0 and 1", f"confidence={confidence!r}")
     values = _stacked(histories, 2)
     count, mean = values.shape[1], values.mean(axis=1)
     reach = stdtrit(count - 1, (1 + confidence) / 2) * values.std(axis=1) * np.sqrt(1 + 1 / count)
@@ -93,7 +93,7 @@ def how_typical(history: History, histories: Sequence[History]) -> Typicality:
         spread = others.std(axis=1, ddof=1)
         for epoch, metric in table.index[~(spread >= 1e-12)]:
             expected = f"`{metric}` should be finite and differ between the runs"
-            raise InputError(f"{expected}. Received: {values[table.index.get_loc((epoch, metric))]} in epoch {epoch}.")
+            raise InputError(expected, f"{values[table.index.get_loc((epoch, metric))]} in epoch {epoch}")
         z = (values[:, run] - others.mean(axis=1)) / (spread * np.sqrt(1 + 1 / others.shape[1]))
         distances.append(float(np.sqrt(np.mean(z**2))))
     distance, *rest = distances
@@ -112,12 +112,10 @@ def compare_with_article(history: History, model: str) -> pd.DataFrame:
     """
     log, history = article_log(model).drop(columns="seconds"), as_history(history)
     if missing := [name for name in log if name not in history]:
-        expected = f"`history` should have the metrics {', '.join(log)}"
-        raise InputError(f"{expected}. Received: one without {', '.join(missing)}.")
+        raise InputError(f"`history` should have the metrics {', '.join(log)}", f"one without {', '.join(missing)}")
     table = pd.concat({"article": _series(log), "measured": _series(history[list(log)])}, axis=1, join="inner")
     if table.empty:
-        received = history.index[:3].tolist()
-        raise InputError(f"`history` should have epochs from 1 to {len(log)}. Received: {received}.")
+        raise InputError(f"`history` should have epochs from 1 to {len(log)}", history.index[:3].tolist())
     table["difference"] = table["measured"] - table["article"]
     table = table.join(prediction_interval(seed_histories(model)))
     table["inside"] = table["measured"].between(table["low"], table["high"])
@@ -144,14 +142,14 @@ def as_history(history: History) -> pd.DataFrame:
     if "loss" not in table or table.empty or not numeric or not table.index.is_unique:
         expected = "`history` should be what `fit` returned or a run's: numbers, one row per epoch, a column `loss`"
         received = f"{type(history).__name__} with columns {list(table)} and epochs {table.index[:9].tolist()}"
-        raise InputError(f"{expected}. Received: {received}.")
+        raise InputError(expected, received)
     return table
 
 
 def _read(model: str, kind: str) -> pd.DataFrame:
     if not isinstance(model, str) or model not in LOGGED_MODELS:
         expected = f"`model` should be one that the first article trained: {', '.join(LOGGED_MODELS)}"
-        raise InputError(f"{expected}. Received: {model!r}.")
+        raise InputError(expected, repr(model))
     with (importlib.resources.files("keras_model_wars") / "logs" / f"{model}{kind}.csv").open() as rows:
         return pd.read_csv(rows, index_col="epoch")
 
@@ -165,9 +163,9 @@ def _stacked(histories: Sequence[History], lowest: int, *first: History) -> pd.D
     """Return runs as a table of one column per run and one row per epoch and metric that all of them have."""
     if not isinstance(histories, (list, tuple)) or len(histories) < lowest:
         received = f"{len(histories)} of them" if isinstance(histories, (list, tuple)) else type(histories).__name__
-        raise InputError(f"`histories` should be a list of {lowest} or more. Received: {received}.")
+        raise InputError(f"`histories` should be a list of {lowest} or more", received)
     runs = [*first, *histories]
     table = pd.concat([_series(as_history(run)) for run in runs], axis=1, join="inner", keys=range(len(runs)))
     if table.empty:
-        raise InputError("`histories` should have epochs and metrics in common. Received: none in common.")
+        raise InputError("`histories` should have epochs and metrics in common", "none in common")
     return table

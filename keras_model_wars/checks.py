@@ -25,15 +25,18 @@ logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing"
 
 
 class InputError(ValueError, TypeError):
-    """A user's mistake: what was expected, what was received, what to do. The command prints it in one line."""
+    """A user's mistake: what was expected, and what was received. The command prints it in one line."""
+
+    def __str__(self) -> str:
+        """Say both, as Keras does."""
+        return ". Received: ".join(map(str, self.args)).rstrip(".") + "."
 
 
 def whole_number(name: str, value: Any, lowest: int = 1, highest: int = 2**31 - 1) -> int:
     """Return a whole number from ``lowest`` to ``highest`` as an int, or raise an InputError."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not lowest <= value <= highest:
-        expected = f"`{name}` should be a whole number from {lowest:,} to {highest:,}"
-        raise InputError(f"{expected}. Received: {name}={value!r}.")
+        raise InputError(f"`{name}` should be a whole number from {lowest:,} to {highest:,}", f"{name}={value!r}")
     return int(value)
 
 
@@ -41,14 +44,14 @@ def positive_number(name: str, value: Any) -> float:
     """Return a finite number above zero as a float, or raise an InputError."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not real or not 0 < value <= sys.float_info.max:
-        raise InputError(f"`{name}` should be a finite number above zero. Received: {name}={value!r}.")
+        raise InputError(f"`{name}` should be a finite number above zero", f"{name}={value!r}")
     return float(value)
 
 
 def file_path(name: str, value: Any) -> Path:
     """Return the path of a file or folder, or raise an InputError."""
     if not isinstance(value, (str, os.PathLike)):
-        raise InputError(f"`{name}` should be a path. Received: {name}={value!r}.")
+        raise InputError(f"`{name}` should be a path", f"{name}={value!r}")
     return Path(value)
 
 
@@ -58,14 +61,14 @@ def array(name: str, value: Any, expected: str, kinds: str = "biuf") -> np.ndarr
         value = np.asarray(value)
     if getattr(value, "dtype", np.dtype(object)).kind not in kinds:
         received = f"dtype={value.dtype}" if isinstance(value, np.ndarray) else f"a ragged {type(value).__name__}"
-        raise InputError(f"`{name}` should be {expected}. Received: {received}.")
+        raise InputError(f"`{name}` should be {expected}", received)
     return value
 
 
 def picture_path(path: PictureFile) -> PictureFile:
     """Return ``path``, or raise an InputError if it has an unsupported file extension for a picture."""
     if path is not None and file_path("to_file", path).suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise InputError(f"The picture's file should end in .png, .svg, .pdf. Received: {path}.")
+        raise InputError("The picture's file should end in .png, .svg, .pdf", path)
     return path
 
 
@@ -110,8 +113,8 @@ def import_keras(intra_op_threads: int | None = None) -> Any:
             keras.ops.zeros(1)
             return keras
         except (ImportError, ValueError) as error:  # not installed, or no such backend
-            received = f"Received: {os.environ.get('KERAS_BACKEND')!r} ({error})."
-            raise InputError(f"KERAS_BACKEND should be unset or name an installed backend. {received}") from None
+            received = f"{os.environ.get('KERAS_BACKEND')!r} ({error})"
+            raise InputError("KERAS_BACKEND should be unset or name an installed backend", received) from None
 
 
 @contextmanager

@@ -161,8 +161,7 @@ def draw(runs: Runs = None) -> None:
     # Not parsed: a damaged record is no reason to draw with none of the others.
     finished = [file.parent for file in sorted(Path("runs").glob("*/run.json")) if b'"test"' in file.read_bytes()]
     if not (runs := runs or finished):
-        expected = "`runs/` should hold a finished run; `keras-model-wars train sequential` makes one"
-        raise InputError(f"{expected}. Received: none.")
+        raise InputError("`runs/` should hold a finished run; `keras-model-wars train sequential` makes one", "none")
     networks = {run.stem: kmw.load_model(run) for run in runs}
     from keras_model_wars.drawing import serve_drawing
 
@@ -207,5 +206,5 @@ def _network(model: str, widths: dict[str, Any] | None = None, also: str = "") -
         return EXPERIMENTS[model].build(**(widths or {}))
     if widths or not (Path(model).suffix or os.sep in model or Path(model).exists()):
         others = " with --hidden-units" if widths else f", {also}a run's folder or a .keras file"
-        raise InputError(f"MODEL should be one of {MODELS}{others}. Received: {model}.")
+        raise InputError(f"MODEL should be one of {MODELS}{others}", model)
     return kmw.load_model(model)

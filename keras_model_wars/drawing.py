@@ -28,7 +28,7 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
     shapes = {name: image_shapes(model) for name, model in models.items()} if isinstance(models, dict) else {}
     asked = {name: [image] * len(inputs) for name, (inputs, width) in shapes.items() if width == 10}
     if not asked:
-        raise InputError(f"`models` should be a dict with a model that takes single digits. Received: {models!r}.")
+        raise InputError("`models` should be a dict with a model that takes single digits", repr(models))
     outputs = [f"{name}\n{output}" for name in asked for output in getattr(models[name], "output_names", ["output"])]
     size, widths = (4 + 1.6 * len(outputs), 4.2), [2.5, *[1] * len(outputs)]
     figure, (field, *panels) = plt.subplots(1, len(widths), figsize=size, width_ratios=widths)

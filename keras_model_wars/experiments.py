@@ -66,5 +66,5 @@ EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 def find_experiment(name: str) -> Experiment:
     """Return the experiment of that name, or raise an InputError that lists the known names."""
     if not isinstance(name, str) or name not in EXPERIMENTS:
-        raise InputError(f"`model` should be one of {', '.join(EXPERIMENTS)}. Received: {name!r}.")
+        raise InputError(f"`model` should be one of {', '.join(EXPERIMENTS)}", repr(name))
     return EXPERIMENTS[name]

@@ -73,8 +73,7 @@ def check_mnist(mnist: Any, name: str) -> Mnist:
     try:
         (x_train, y_train), (x_test, y_test) = mnist
     except (TypeError, ValueError):
-        expected = f"{name} should be (x_train, y_train), (x_test, y_test)"
-        raise InputError(f"{expected}. Received: {type(mnist).__name__}.") from None
+        raise InputError(f"{name} should be (x_train, y_train), (x_test, y_test)", type(mnist).__name__) from None
     arrays = [np.asarray(values) for values in (x_train, y_train, x_test, y_test)]
     for part, values in zip(_ARRAYS, arrays):
         shape, in_words, highest = ((28, 28), "N x 28 x 28", 255) if part[0] == "x" else ((), "N", 9)
@@ -83,12 +82,12 @@ def check_mnist(mnist: Any, name: str) -> Mnist:
         if not whole or values.shape[1:] != shape or least < 0 or most > highest:
             expected = f"{name}: {part} should have the shape {in_words} and hold whole numbers from 0 to {highest}"
             received = f"dtype={values.dtype}, shape {values.shape}" + (f", {least} to {most}" if whole else "")
-            raise InputError(f"{expected}. Received: {received}.")
+            raise InputError(expected, received)
     x_train, y_train, x_test, y_test = (values.astype(np.uint8, copy=False) for values in arrays)
     if len(x_train) != len(y_train) or len(x_test) != len(y_test) or len(np.unique(y_train)) < 2:
         expected = f"{name} should hold one label per image, and two or more different digits to train on"
         received = f"{len(x_train)} and {len(x_test)} images, {len(y_train)} and {len(y_test)} labels"
-        raise InputError(f"{expected}. Received: {received}, digits {np.unique(y_train)} to train on.")
+        raise InputError(expected, f"{received}, digits {np.unique(y_train)} to train on")
     return (x_train, y_train), (x_test, y_test)
 
 
@@ -98,8 +97,7 @@ def _read_npz(path: Path) -> Mnist:
         with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
             x_train, y_train, x_test, y_test = (file[name] for name in _ARRAYS)
     except Exception as error:  # a broken file fails in NumPy, zipfile, zlib or the file system, each in its own way
-        expected = f"{path} should be an .npz file with the arrays {', '.join(_ARRAYS)}"
-        raise InputError(f"{expected}. Received: {error}.") from None
+        raise InputError(f"{path} should be an .npz file with the arrays {', '.join(_ARRAYS)}", error) from None
     return check_mnist(((x_train, y_train), (x_test, y_test)), str(path))
 
 

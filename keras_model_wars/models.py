@@ -151,8 +151,6 @@ def build_shared_layers(hidden_units: tuple[int, int] = (256, 128)) -> keras.Mod
 
 def _two_widths(hidden_units: tuple[int, int]) -> tuple[int, ...]:
     if not isinstance(hidden_units, (tuple, list)) or len(hidden_units) != 2:
-        raise InputError(
-            "`hidden_units` should be two whole numbers above zero, such as (256, 128). "
-            f"Received: hidden_units={hidden_units!r}. To add a layer, add a line to the builder."
-        )
+        received = f"hidden_units={hidden_units!r}. To add a layer, add a line to the builder"
+        raise InputError("`hidden_units` should be two whole numbers above zero, such as (256, 128)", received)
     return tuple(whole_number("hidden_units", units, highest=2**16) for units in hidden_units)

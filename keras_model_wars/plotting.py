@@ -36,7 +36,7 @@ def plot_samples(x: np.ndarray, y: np.ndarray, to_file: PictureFile = None, *, c
     x, y = array("x", x, "an array of images"), array("y", y, "an array of labels", kinds="biufU")
     if x.shape[1:] != (28, 28) or y.shape != x.shape[:1] or not 0 < len(x) <= 400:
         expected = "`x` should be 1 to 400 images of shape (28, 28) and `y` as many labels; pass a slice such as x[:40]"
-        raise InputError(f"{expected}. Received: shapes {x.shape} and {y.shape}.")
+        raise InputError(expected, f"shapes {x.shape} and {y.shape}")
     columns = min(whole_number("columns", columns), len(x))
     rows = -(-len(x) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.9, rows * 1.1), squeeze=False, layout="constrained")
@@ -56,7 +56,7 @@ def plot_model(model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
     picture_path(to_file)
     if not isinstance(model, keras.Model) or not model.built:
         expected = "`model` should be a Keras model that starts with a keras.Input or was called once"
-        raise InputError(f"{expected}. Received: {type(model).__name__}.")
+        raise InputError(expected, type(model).__name__)
     if isinstance(model, keras.Sequential):
         model = to_functional(model)  # Keras draws no input layer for a Sequential one
     options = {"show_shapes": True, "show_layer_names": True, "show_layer_activations": True}
@@ -94,7 +94,7 @@ def plot_neurons(units: Sequence[int] = (3, 4, 4, 2), to_file: PictureFile = Non
     >>> figure = plot_neurons((3, 4, 4, 2))
     """
     if not isinstance(units, (tuple, list)) or len(units) < 2:
-        raise InputError(f"`units` should be two or more whole numbers, one per layer. Received: units={units!r}.")
+        raise InputError("`units` should be two or more whole numbers, one per layer", f"units={units!r}")
     units = [whole_number("units", count, highest=32) for count in units]
     roles = ["input", *["hidden"] * (len(units) - 2), "output"]
     layers = [np.arange(count) - (count - 1) / 2 for count in units]
@@ -148,7 +148,7 @@ def plot_article_comparison(
     """
     needed = {"epoch", "metric", "article", "measured", "low", "high"}
     if not isinstance(comparison, pd.DataFrame) or comparison.empty or not needed <= set(comparison):
-        raise InputError(f"`comparison` should be what compare_with_article returns. Received: {comparison!r:.80}.")
+        raise InputError("`comparison` should be what compare_with_article returns", f"{comparison!r:.80}")
     tables = {metric: table.set_index("epoch") for metric, table in comparison.groupby("metric")}
     accuracies = [name for name in tables if name.endswith("accuracy") and not name.startswith("val_")]
     size = (10, 4 * len(accuracies))
@@ -186,7 +186,7 @@ def plot_mistakes(
     outputs = keras.tree.flatten(model.predict(x, verbose=0))
     if [len(output) for output in outputs] != [len(truth) for truth in labels.values()]:
         expected = f"`y` should hold the labels of {len(outputs)} outputs, one per image"
-        raise InputError(f"{expected}. Received: {len(labels)} of them, {[len(v) for v in labels.values()]} long.")
+        raise InputError(expected, f"{len(labels)} of them, {[len(v) for v in labels.values()]} long")
     if len(images) > len(outputs):
         images = [np.concatenate(images, axis=2)]
     figure = plt.figure(figsize=(12, 5 * len(outputs)), layout="constrained")

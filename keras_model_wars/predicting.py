@@ -36,14 +36,14 @@ def load_model(path: str | os.PathLike, *, compile: bool = False) -> "keras.Mode
     if file.suffix != ".keras" or not zipfile.is_zipfile(file):
         received = "another kind of file" if file.is_file() else "no such file"
         model = next((part for part in reversed(path.parts) if part in EXPERIMENTS), "sequential")
-        raise InputError(f"{expected}. Received: {received}. To train a model: keras-model-wars train {model}")
+        raise InputError(expected, f"{received}. To train a model: keras-model-wars train {model}")
     keras = import_keras()
     try:
         return keras.saving.load_model(file, compile=compile, safe_mode=True)
     except Exception as error:  # a damaged archive fails in h5py, zipfile, json or Keras, each in its own way
         # Keras's message starts with advice and names an unknown class further on.
         reason = str(error)[max(0, str(error).find("Could not locate")) :]
-        raise InputError(f"{expected}. Received: a damaged or unsafe one: {textwrap.shorten(reason, 200)}") from None
+        raise InputError(expected, f"a damaged or unsafe one: {textwrap.shorten(reason, 200)}") from None
 
 
 def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
@@ -64,7 +64,7 @@ def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
     sides = np.array([max(part.stop - part.start for part in box) for box in ndimage.find_objects(things)])
     side = sides.max(initial=0)
     if side < max(5, 0.02 * max(ink.shape)):
-        raise InputError(f"{name} should show a digit. Received: nothing that stands out from the paper.")
+        raise InputError(f"{name} should show a digit", "nothing that stands out from the paper")
     gaps = ndimage.distance_transform_edt(things != sides.argmax() + 1)
     near = ndimage.minimum(gaps, things, np.arange(1, count + 1)) <= 0.2 * side
     strokes = np.isin(things, np.flatnonzero(near) + 1)
@@ -77,7 +77,7 @@ def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
     if several or width > 8 or digit.shape[1] > 2 * digit.shape[0]:
         received = "several things, noise or squared paper" if several else "a line or a filled area"
         expected = f"{name} should show one digit, drawn in strokes on plain paper; cut away what else is there"
-        raise InputError(f"{expected}. Received: {received}.")
+        raise InputError(expected, received)
     pen = max(1, round((2.3 - width) * pixel)) if width < 1.3 else 1  # thin strokes are thickened
     digit = ndimage.maximum_filter(np.pad(digit, pen), size=pen)
     digit = digit[ndimage.find_objects(np.int8(digit > 0.15))[0]]
@@ -106,7 +106,7 @@ def _open_image(image: Picture, name: str) -> Image.Image:
         return image.convert("RGBA")
     except Exception as error:  # whatever Pillow, NumPy or zlib find wrong
         expected = f"{name} should be a PNG, JPEG, GIF, BMP, TIFF or WebP file, a Pillow image or an array in [0, 255]"
-        raise InputError(f"{expected}. Received: {error}.") from None
+        raise InputError(expected, error) from None
 
 
 def _measure_ink(image: Image.Image) -> np.ndarray:
@@ -132,7 +132,7 @@ def image_shapes(model: "keras.Model") -> tuple[list[tuple], int]:
     images_in = inputs and all(shape in ((28, 28), (28, 28, 1), (784,)) for shape in inputs)
     if not images_in or outputs not in ([(10,)] * len(inputs), [(1,)] * (len(inputs) == 2)):
         expected = "`model` should take pictures of 28 x 28 and give ten probabilities for each, or one for two of them"
-        raise InputError(f"{expected}. Received: {model!r} with inputs {inputs} and outputs {outputs}.")
+        raise InputError(expected, f"{model!r} with inputs {inputs} and outputs {outputs}")
     return inputs, outputs[0][0]
 
 
@@ -152,7 +152,7 @@ def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) ->
     pictures, names = _name_pictures(images)
     if not pictures or len(pictures) % len(inputs):
         expected = f"{len(inputs)} per prediction, one for each input ({', '.join(t.name for t in model.inputs)})"
-        raise InputError(f"`images` should be {expected}. Received: {len(pictures)}.")
+        raise InputError(f"`images` should be {expected}", len(pictures))
     prepared = np.stack([prepare_image(picture, name) for picture, name in zip(pictures, names)])
     x = [scale_pixels(prepared[i :: len(inputs)]).reshape(-1, *shape) for i, shape in enumerate(inputs)]
     answers = tree.flatten(model(x if len(x) > 1 else x[0], training=False))  # quicker than predict for a few pictures
@@ -182,7 +182,7 @@ def plot_predictions(
     (pictures, names), wide = _name_pictures(images), predictions.index.nlevels
     if len(pictures) != wide * len(predictions):
         expected = f"`predictions` should be what predict_digits returns for the {len(pictures)} `images`"
-        raise InputError(f"{expected}. Received: {len(predictions)} rows.")
+        raise InputError(expected, f"{len(predictions)} rows")
     same = np.ravel(predictions.index.to_list()).tolist() == names
     prepared = predictions.attrs.get("prepared", {}) if same else {}
     figure = Figure(figsize=(3.2 + 2 * wide, 2.6 * len(predictions)), layout="constrained")

@@ -37,10 +37,10 @@ def make_report(runs: str | os.PathLike = "runs", out: str | os.PathLike = "repo
                 sections.append(_section(file.parent, experiment.title, record))
         except (ValueError, TypeError, KeyError, AttributeError, FileNotFoundError) as error:
             expected = f"{file} and the files beside it should be as `train` writes them"
-            raise InputError(f"{expected}; train again with `--overwrite`. Received: {error!r}.") from None
+            raise InputError(f"{expected}; train again with `--overwrite`", repr(error)) from None
     if not sections:
         expected = "`runs` should be a folder with a finished run; `keras-model-wars train sequential` makes one"
-        raise InputError(f"{expected}. Received: {folder}.")
+        raise InputError(expected, folder)
     sections.sort(key=lambda section: list(EXPERIMENTS).index(section["settings"]["model"]))
     environment = jinja2.Environment(loader=jinja2.PackageLoader("keras_model_wars"), autoescape=True)
     page = environment.get_template("report.html").render(sections=sections)

@@ -63,16 +63,16 @@ class RunRecord(keras.callbacks.Callback):
             self.epochs = ours["epochs"] = ours["epochs"] or theirs["epochs"]
         except (ValueError, TypeError, KeyError):
             expected = f"{self.folder / 'run.json'} should be the record of a run"
-            raise InputError(f"{expected}. Received: something else. Start over with --overwrite.") from None
+            raise InputError(expected, "something else. Start over with --overwrite") from None
         for name in differing:
             expected = f"`{name}` should be {theirs.get(name)!r}, as in the run to resume in {self.folder}"
-            raise InputError(f"{expected}. Received: {name}={ours.get(name)!r}.")
+            raise InputError(expected, f"{name}={ours.get(name)!r}")
         if (self.folder / "model.keras").exists():
             network = load_model(self.folder, compile=True)
             self.saved = int(network.optimizer.iterations) // batches
             if self.epochs < self.saved:
                 expected = f"`epochs` should be at least {self.saved}, which the run in {self.folder} has finished"
-                raise InputError(f"{expected}. Received: epochs={self.epochs}.")
+                raise InputError(expected, f"epochs={self.epochs}")
             # As text: pandas rounds in its own way, and Python's floats come back to the bit.
             history = pd.read_csv(self.folder / "history.csv", index_col="epoch", dtype=str).astype(float)
             self._rows = history.head(self.saved).to_dict("records")

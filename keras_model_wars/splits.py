@@ -27,7 +27,7 @@ def scale_pixels(x: np.ndarray) -> np.ndarray:
     """
     x = array("x", x, "pixels as whole numbers from 0 to 255, as they were loaded", kinds="iu")
     if x.dtype != np.uint8 and x.size and not (x.min() >= 0 and x.max() <= 255):
-        raise InputError(f"`x` should be pixels as whole numbers from 0 to 255. Received: {x.min()} to {x.max()}.")
+        raise InputError("`x` should be pixels as whole numbers from 0 to 255", f"{x.min()} to {x.max()}")
     return np.divide(x, np.float32(255), dtype=np.float32)
 
 
@@ -79,7 +79,7 @@ def make_pairs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> tuple[dict[str, n
     digits = np.unique(y)
     if y.ndim != 1 or len(digits) < 2:
         expected = "`y` should have the shape (count,) and hold two or more different digits"
-        raise InputError(f"{expected}. Received: shape {y.shape}, digits {digits[:10].tolist()}.")
+        raise InputError(expected, f"shape {y.shape}, digits {digits[:10].tolist()}")
     random = np.random.default_rng(seed)
     same = random.permutation(np.arange(len(y)) < (len(y) + 1) // 2)
     # One or more steps around the circle of digits never lead back to the digit itself.
@@ -122,6 +122,5 @@ def prepare_pairs(mnist: Mnist) -> Splits:
 def _same_length(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     x, y = array("x", x, "an array of images"), array("y", y, "an array of labels")
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or len(x) < 2:
-        expected = "`x` and `y` should be arrays of one length, two or more"
-        raise InputError(f"{expected}. Received: shapes {x.shape} and {y.shape}.")
+        raise InputError("`x` and `y` should be arrays of one length, two or more", f"shapes {x.shape} and {y.shape}")
     return x, y

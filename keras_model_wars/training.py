@@ -76,12 +76,12 @@ def train(
             whole_number(name, number)
     if (resume and overwrite) or ((resume or overwrite) and out is None):
         expected = "`resume` or `overwrite` should come with `out`, the folder of a run, and not with each other"
-        raise InputError(f"{expected}. Received: resume={resume}, overwrite={overwrite}, out={out}.")
+        raise InputError(expected, f"resume={resume}, overwrite={overwrite}, out={out}")
     folder = None if out is None else file_path("out", out)
     there = folder is not None and (folder / "run.json").exists()
     if there and not (resume or overwrite):
         instead = "Continue it with resume=True or --resume, or start over with overwrite=True or --overwrite"
-        raise InputError(f"`out` should be a folder without a run. Received: {folder}, which holds one. {instead}.")
+        raise InputError("`out` should be a folder without a run", f"{folder}, which holds one. {instead}")
     from_file = data is None or isinstance(data, (str, os.PathLike))
     mnist, source = find_mnist(data) if from_file else (check_mnist(data, "`data`"), "arrays passed to train")
 
