@@ -174,20 +174,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # for a Windows code page that lacks a letter of a file's name
     try:
-        status = app(args=arguments, standalone_mode=False)
+        sys.exit(app(args=arguments, standalone_mode=False) or 0)
     except typer.TyperException as error:
         received = shlex.join(["keras-model-wars", *(sys.argv[1:] if arguments is None else arguments)])
-        _fail(f"{error.format_message().rstrip('.')}. Received: {received}")
+        message = f"{error.format_message().rstrip('.')}. Received: {received}"
     except InputError as error:
-        _fail(str(error))
+        message = str(error)
     except OSError as error:
         # HDF5 puts its whole state into an error's text; what the system says of it is what helps.
         where = f": {error.filename2 or error.filename}" if error.filename else ""
-        _fail(os.strerror(error.errno) + where if error.errno else str(error))
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def _fail(message: str) -> None:
+        message = os.strerror(error.errno) + where if error.errno else str(error)
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
