@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from keras_model_wars.checks import InputError, PictureFile, file_path, import_keras, picture_path
+from keras_model_wars.checks import InputError, PictureFile, file_path, import_keras
 from keras_model_wars.experiments import EXPERIMENTS
 from keras_model_wars.splits import scale_pixels
 
@@ -178,7 +178,6 @@ def plot_predictions(
     """
     from keras_model_wars.plotting import LAYER_COLORS, save_figure
 
-    picture_path(to_file)
     (pictures, names), wide = _name_pictures(images), predictions.index.nlevels
     if len(pictures) != wide * len(predictions):
         expected = f"`predictions` should be what predict_digits returns for the {len(pictures)} `images`"
