@@ -6,11 +6,10 @@ import os
 import shutil
 import sys
 import textwrap
-import threading
 import urllib.request
 import warnings
 import zlib
-from concurrent.futures import Future
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +102,11 @@ def _read_npz(path: Path) -> Mnist:
 
 def _download(cached: Path) -> Mnist:
     """Download MNIST into Keras's cache. An answer has a deadline; a download that moves goes on, however slowly."""
-    answer: Future = Future()
-
-    def connect() -> None:
-        try:
-            answer.set_result(urllib.request.urlopen(_KERAS_FILE, timeout=_NETWORK_SECONDS))
-        except Exception as error:
-            answer.set_exception(error)
-
     # The socket's timeout bounds one address, and Python tries every one in turn where a firewall drops packets.
-    threading.Thread(target=connect, daemon=True).start()
-    with answer.result(timeout=2 * _NETWORK_SECONDS) as response, replacing(cached) as temporary:
+    with ThreadPool(1) as pool:  # whose thread nobody waits for
+        answer = pool.apply_async(urllib.request.urlopen, [_KERAS_FILE], {"timeout": _NETWORK_SECONDS})
+        response = answer.get(2 * _NETWORK_SECONDS)
+    with response, replacing(cached) as temporary:
         print(f"Downloading {_KERAS_FILE}", file=sys.stderr)
         with temporary.open("wb") as file:
             shutil.copyfileobj(response, file)
