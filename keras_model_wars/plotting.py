@@ -4,7 +4,6 @@ import io
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -40,7 +39,7 @@ def plot_samples(x: np.ndarray, y: np.ndarray, to_file: PictureFile = None, *, c
     columns = min(whole_number("columns", columns), len(x))
     rows = -(-len(x) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.9, rows * 1.1), squeeze=False, layout="constrained")
-    _show_digits(axes.flat, x, map(str, y))
+    _show_digits(axes, x, map(str, y))
     return save_figure(figure, to_file)
 
 
@@ -78,10 +77,9 @@ def plot_model(model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
     # Drawn in memory, because Graphviz ends the whole program where it can't write a file.
     with quiet_stderr():
         picture = graph.draw(format="png", prog="dot")
-        drawing = picture if to_file is None else graph.draw(format=Path(to_file).suffix.lower()[1:], prog="dot")
-    if to_file is not None:
-        with replacing(to_file) as temporary:
-            temporary.write_bytes(drawing)
+        if to_file is not None:
+            with replacing(to_file) as temporary:
+                temporary.write_bytes(graph.draw(format=temporary.suffix.lower()[1:], prog="dot"))
     return Image.open(io.BytesIO(picture))
 
 
@@ -202,7 +200,7 @@ def plot_mistakes(
         surest = np.argsort(found[np.arange(len(truth)), truth], kind="stable")
         worst = surest[answers[surest] != truth[surest]][:12]
         titles = [f"{names[truth[i]]} taken for {names[answers[i]]}\n({found[i].max():.2f})" for i in worst]
-        _show_digits(right.subplots(3, 4).flat, shown[worst], titles)
+        _show_digits(right.subplots(3, 4), shown[worst], titles)
         half.suptitle(f"{name}: {np.mean(answers == truth):.2%} right")
     return save_figure(figure, to_file)
 
@@ -217,11 +215,10 @@ def save_figure(figure: Figure, to_file: PictureFile) -> Figure:
     return figure
 
 
-def _show_digits(axes: Any, images: np.ndarray, titles: Any) -> None:
-    axes = list(axes)
-    for axis in axes:
+def _show_digits(axes: np.ndarray, images: np.ndarray, titles: Any) -> None:
+    for axis in axes.flat:
         axis.axis("off")
-    for axis, image, title in zip(axes, images, titles):
+    for axis, image, title in zip(axes.flat, images, titles):
         axis.imshow(image, cmap="gray_r")
         axis.set_title(title, fontsize=9)
 
