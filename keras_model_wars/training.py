@@ -151,7 +151,6 @@ class ReshuffledDataset(keras.callbacks.Callback):
         super().__init__()
         arrays = keras.tree.map_structure(tf.convert_to_tensor, (x, y))  # held once; every batch is gathered from here
         self._count, self._seed = len(keras.tree.flatten(y)[0]), seed
-        self.batches = -(-self._count // batch_size)
         # A variable, because a Python generator within the input costs time; see benchmarks/README.md.
         with tf.device("CPU:0"):  # where tf.data reads it, also when a graphics card trains
             self._order = order = tf.Variable(epoch_order(self._count, seed, epoch=0), trainable=False)
@@ -160,13 +159,13 @@ class ReshuffledDataset(keras.callbacks.Callback):
         options.autotune.enabled = False
         options.threading.private_threadpool_size = 1
         self.dataset = (
-            tf.data.Dataset.from_tensors(0)
-            .flat_map(lambda _: tf.data.Dataset.from_tensor_slices(order.read_value()).batch(batch_size))
+            tf.data.Dataset.range(0, self._count, batch_size)
+            .map(lambda start: order.read_value()[start : start + batch_size])
             .map(lambda digits: tf.nest.map_structure(lambda array: tf.gather(array, digits), arrays))
-            .apply(tf.data.experimental.assert_cardinality(self.batches))
             .prefetch(16)
             .with_options(options)
         )
+        self.batches = len(self.dataset)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Set the order of this epoch."""
