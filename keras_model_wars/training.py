@@ -130,7 +130,7 @@ def train(
         raise
     test_metrics = network.evaluate(*splits.test, batch_size=batch_size, verbose=0, return_dict=True)
     run = Run(network, record.history, test_metrics, folder)
-    _finish(run, record, experiment, splits, len(mnist[0][0]), verbose)
+    _finish(run, record, experiment, splits, mnist, verbose)
     return run
 
 
@@ -180,15 +180,13 @@ def _steps(batches: int) -> int:
     return math.ceil(batches / math.ceil(batches / 64))
 
 
-def _finish(
-    run: Run, record: RunRecord, experiment: Experiment, splits: Splits, train_digits: int, verbose: bool
-) -> None:
+def _finish(run: Run, record: RunRecord, experiment: Experiment, splits: Splits, mnist: Mnist, verbose: bool) -> None:
     """Draw a finished run's pictures into its folder, complete its record, and print how it ended."""
     name, title, folder, lacking = experiment.name, experiment.title, run.folder, ""
     if name not in LOGGED_MODELS:
         lacking = f"the article printed no log for {name}"
-    elif train_digits != FULL_TRAIN_DIGITS:
-        lacking = f"this run had {train_digits:,} of MNIST's {FULL_TRAIN_DIGITS:,} digits"
+    elif (count := len(mnist[0][0])) != FULL_TRAIN_DIGITS:
+        lacking = f"this run had {count:,} of MNIST's {FULL_TRAIN_DIGITS:,} digits"
     if folder:
         plot_learning_curves(run.history, folder / "learning_curves.png", title=title)
         plot_mistakes(run.model, *splits.test, folder / "mistakes.png", title=title)
