@@ -1,9 +1,9 @@
 """The training logs that the first article printed, our runs with other seeds, and how a run compares with both."""
 
-import importlib.resources
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,8 +146,7 @@ def as_history(history: History) -> pd.DataFrame:
 def _read(model: str, kind: str) -> pd.DataFrame:
     if not isinstance(model, str) or model not in LOGGED_MODELS:
         raise InputError(f"`model` should be one of the first article's: {', '.join(LOGGED_MODELS)}", repr(model))
-    with (importlib.resources.files("keras_model_wars") / "logs" / f"{model}{kind}.csv").open() as rows:
-        return pd.read_csv(rows, index_col="epoch")
+    return pd.read_csv(Path(__file__).parent / "logs" / f"{model}{kind}.csv", index_col="epoch")
 
 
 def _series(history: pd.DataFrame) -> pd.Series:
