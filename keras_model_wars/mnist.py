@@ -28,12 +28,11 @@ _NETWORK_SECONDS = 6
 def load_mnist(path: str | os.PathLike | None = None) -> Mnist:
     """Load MNIST as Keras does, or the bundled sample of 5,000 real digits where there is no network.
 
-    Returns ``(x_train, y_train), (x_test, y_test)``: images as uint8 of shape (count, 28, 28), labels as uint8 of shape
-    (count,). ``path`` is an ``.npz`` file as Keras lays it out, or ``"sample"``: 4,500 digits to train and 500 to test,
-    the same everywhere. Without it, the file that the environment variable ``KERAS_MODEL_WARS_MNIST`` names, Keras's
-    cache, its download, and the sample are tried in turn, the last with a UserWarning. Raises an InputError if a named
-    file is not MNIST. Follows both articles' first step; the data set is LeCun, Cortes and Burges, "The MNIST database"
-    (1998).
+    Returns ``(x_train, y_train), (x_test, y_test)``: images (count, 28, 28) and labels (count,), both as uint8.
+    ``path`` is an ``.npz`` file as Keras lays it out, or ``"sample"``: 4,500 digits to train and 500 to test, the same
+    everywhere. Without it, the file that the environment variable ``KERAS_MODEL_WARS_MNIST`` names, Keras's cache, its
+    download, and the sample are tried in turn, the last with a UserWarning. Raises an InputError if a named file is not
+    MNIST. Follows both articles' first step; LeCun, Cortes and Burges, "The MNIST database" (1998), is the data set.
 
     >>> (x_train, y_train), (x_test, y_test) = load_mnist("sample")
     """

@@ -22,8 +22,7 @@ RUN_FILES = ("model.keras", "history.csv", "summary.txt", "diagram.png", *END_FI
 class RunRecord(keras.callbacks.Callback):
     """The record and history of a run, which its folder gets after every epoch, and after them the model.
 
-    The model is the one checkpoint: its optimizer's iterations tell how many epochs are ``saved``, whatever else was
-    written before the run was killed.
+    The model is the one checkpoint: its optimizer's iterations tell how many epochs a killed run has ``saved``.
     """
 
     def __init__(self, folder: Path | None, network: keras.Model, settings: dict[str, Any], source: str):

@@ -34,10 +34,9 @@ def scale_pixels(x: np.ndarray) -> np.ndarray:
 def split_validation(x: np.ndarray, y: np.ndarray, validation_size: int | None = None) -> tuple[tuple, tuple]:
     """Set the first digits aside as the validation set, as the first article does.
 
-    Takes images (count, 28, 28) and labels (count,) and returns ``(x_train, y_train), (x_val, y_val)``. The first
-    ``validation_size`` digits are the validation set, by default one twelfth: 5,000 of 60,000. Raises an InputError if
-    ``x`` and ``y`` differ in length, or if either part would be empty. Follows "Sequential API vs Functional API model
-    in Keras".
+    Takes images (count, 28, 28) and labels (count,) and returns ``(x_train, y_train), (x_val, y_val)``.
+    ``validation_size`` is by default one twelfth of the digits: 5,000 of 60,000. Raises an InputError if ``x`` and
+    ``y`` differ in length or either part would be empty. Follows "Sequential API vs Functional API model in Keras".
 
     >>> (x_train, y_train), (x_val, y_val) = split_validation(x_train, y_train)
     """
