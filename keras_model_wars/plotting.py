@@ -108,7 +108,7 @@ def plot_neurons(units: Sequence[int] = (3, 4, 4, 2), to_file: PictureFile = Non
     return save_figure(figure, to_file)
 
 
-def plot_learning_curves(history: History, to_file: PictureFile = None, *, title: str | None = None) -> Figure:
+def plot_learning_curves(history: History, to_file: PictureFile = None, *, title: str = "") -> Figure:
     """Draw loss and accuracy over the epochs, training as lines and validation dashed, one panel per output.
 
     Takes a run's ``history``, or what ``fit`` returned; of a model with several outputs the total loss, their sum, is
@@ -134,9 +134,7 @@ def plot_learning_curves(history: History, to_file: PictureFile = None, *, title
     return save_figure(figure, to_file)
 
 
-def plot_article_comparison(
-    comparison: pd.DataFrame, to_file: PictureFile = None, *, title: str | None = None
-) -> Figure:
+def plot_article_comparison(comparison: pd.DataFrame, to_file: PictureFile = None, *, title: str = "") -> Figure:
     """Draw a run as lines, the article's log as points, and the interval of our other seeds as a band.
 
     Takes what ``compare_with_article`` returns, or raises an InputError. Every output gets a panel for its loss and one
@@ -165,9 +163,7 @@ def plot_article_comparison(
     return save_figure(figure, to_file)
 
 
-def plot_mistakes(
-    model: keras.Model, x: Any, y: Any, to_file: PictureFile = None, *, title: str | None = None
-) -> Figure:
+def plot_mistakes(model: keras.Model, x: Any, y: Any, to_file: PictureFile = None, *, title: str = "") -> Figure:
     """Draw a model's confusion matrix beside the twelve digits that it gets most wrong.
 
     Takes ``x`` and ``y`` as ``model.evaluate`` does: images of shape (count, 28, 28) or (count, 784), or a dict of

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import keras
 
 Picture = str | os.PathLike | Image.Image | np.ndarray
+Pictures = Picture | Iterable[Picture]
 
 
 def load_model(path: str | os.PathLike, *, compile: bool = False) -> "keras.Model":
@@ -135,7 +136,7 @@ def image_shapes(model: "keras.Model") -> tuple[list[tuple], int]:
     return inputs, outputs[0][0]
 
 
-def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) -> pd.DataFrame:
+def predict_digits(model: "keras.Model", images: Pictures) -> pd.DataFrame:
     """Predict which digits pictures show: one row per picture, one column per digit, the probabilities within.
 
     Takes what ``prepare_image`` takes, one or several. A model with two inputs and two outputs takes a picture for each
@@ -165,9 +166,7 @@ def predict_digits(model: "keras.Model", images: Picture | Iterable[Picture]) ->
     return predictions
 
 
-def plot_predictions(
-    images: Picture | Iterable[Picture], predictions: pd.DataFrame, to_file: PictureFile = None
-) -> Figure:
+def plot_predictions(images: Pictures, predictions: pd.DataFrame, to_file: PictureFile = None) -> Figure:
     """Draw each picture as the network sees it, beside its probabilities as bars.
 
     Takes what ``predict_digits`` took and returned, and writes ``to_file`` (.png, .svg or .pdf) if given. Raises an
@@ -199,7 +198,7 @@ def plot_predictions(
     return save_figure(figure, to_file)
 
 
-def _name_pictures(images: Picture | Iterable[Picture]) -> tuple[list[Picture], list[str]]:
+def _name_pictures(images: Pictures) -> tuple[list[Picture], list[str]]:
     one = not isinstance(images, Iterable) or isinstance(images, (str, os.PathLike, Image.Image))
     if isinstance(images, np.ndarray):
         one = images.ndim < 3 or images.shape[2:] in ((1,), (3,), (4,))
