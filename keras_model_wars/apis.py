@@ -40,10 +40,10 @@ def which_api(model: keras.Model) -> Verdict:
     """Tell which API a model needs, ``"sequential"``, ``"functional"`` or ``"subclassing"``, and why.
 
     Reads the graphs of the model and of the models nested in it. A Functional model that is a plain chain gets
-    ``"sequential"``; a Sequential model that uses a layer twice gets ``"functional"``: it can't be restored from a file.
-    The kinds of reasons are ``inputs``, ``outputs``, ``branch``, ``merge``, ``shared``, ``operation`` (of ``keras.ops``),
-    ``call`` (a layer called with more than its input) and ``subclass``. Raises an InputError for anything but a Keras
-    model. Follows both articles.
+    ``"sequential"``; a Sequential model that uses a layer twice gets ``"functional"``: it can't be restored from a
+    file. The kinds of reasons are ``inputs``, ``outputs``, ``branch``, ``merge``, ``shared``, ``operation`` (of
+    ``keras.ops``), ``call`` (a layer called with more than its input) and ``subclass``. Raises an InputError for
+    anything but a Keras model. Follows both articles.
 
     >>> print(which_api(build_wide_deep(hidden_units=(64, 32))))
     functional: 'image' feeds 'flatten' and 'bypass'; 'bypass' joins 'image' and 'reshape'
@@ -109,7 +109,7 @@ def connections(model: keras.Model) -> list[tuple[keras.Operation, keras.Operati
 
 
 def _calls(model: keras.Model) -> list[Any]:
-    """Return the calls of layers in a Functional model's graph, as Keras's ``Node`` objects, in the order of the data."""
+    """Return the calls of layers in a Functional model's graph, as Keras's ``Node`` objects, in the data's order."""
     # Private, because nothing public tells which layer made a tensor from which others, unless it can be serialized.
     places = {operation: place for place, operation in enumerate(model.operations)}
     nodes = [(-depth, places[node.operation], node) for depth, nodes in model._nodes_by_depth.items() for node in nodes]

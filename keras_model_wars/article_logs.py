@@ -20,7 +20,7 @@ LOGGED_MODELS = ("sequential", "wide_deep", "two_input_two_output")
 
 @dataclass(frozen=True)
 class Typicality:
-    """How far a run lies from others, about 1 for one like them: its ``distance``, and how many of them are ``farther``.
+    """How far a run lies from others, about 1 for one like them: its ``distance``, and how many are ``farther``.
 
     The distances of the ``others`` are measured in the same way, with the run among the rest.
     """
@@ -60,9 +60,9 @@ def prediction_interval(histories: Sequence[History], confidence: float = 0.95) 
     """Return the interval that should hold one more run's value, for every epoch and metric of several runs.
 
     Takes histories as Keras gives them, and returns a DataFrame indexed by ``epoch`` and ``metric`` with ``mean``,
-    ``low`` and ``high``: mean ± t((1 + confidence) / 2, n - 1) s √(1 + 1/n) of the n runs with standard deviation s (n - 1).
-    Raises an InputError for fewer than two histories, or a confidence outside of (0, 1). Follows Hahn and Meeker,
-    "Statistical Intervals" (1991), section 4.7.
+    ``low`` and ``high``: mean ± t((1 + confidence) / 2, n - 1) s √(1 + 1/n), where s is the n runs' sample standard
+    deviation. Raises an InputError for fewer than two histories, or a confidence outside of (0, 1). Follows Hahn and
+    Meeker, "Statistical Intervals" (1991), section 4.7.
 
     >>> prediction_interval(seed_histories("sequential")).loc[(20, "val_accuracy"), "low"]
     """

@@ -34,8 +34,8 @@ def build_wide_deep(hidden_units: tuple[int, int] = (2**14, 512)) -> keras.Model
 
     Takes images of shape (28, 28), float32 in [0, 1], and returns ten probabilities. The image goes through three
     hidden layers, two of ``hidden_units`` and one of 784, to be reshaped into an image, and, unchanged, past them; both
-    meet in the layer ``bypass``. Has 21,668,442 parameters. Follows "Sequential API vs Functional API model in Keras", the second
-    model; the idea is from Cheng et al., "Wide & Deep Learning for Recommender Systems" (2016).
+    meet in the layer ``bypass``. Has 21,668,442 parameters. Follows "Sequential API vs Functional API model in Keras",
+    the second model; the idea is from Cheng et al., "Wide & Deep Learning for Recommender Systems" (2016).
 
     >>> build_wide_deep(hidden_units=(64, 32)).get_layer("bypass").output.shape
     (None, 28, 56)
@@ -57,10 +57,10 @@ def build_two_input_two_output(hidden_units: tuple[int, int] = (2**14, 512), bra
     """Build the first article's model with two inputs and two outputs that share one deep path.
 
     Takes two images of shape (28, 28), float32 in [0, 1], named ``input_a`` and ``input_b``, and returns ten
-    probabilities for each, named ``output_a`` and ``output_b``. The deep path, of ``hidden_units`` and 784, starts at ``input_a``; its result is
-    joined with ``input_a`` for the first output and with ``input_b`` for the second, whose own hidden layer has
-    ``branch_units``. Has 22,476,900 parameters. Follows "Sequential API vs Functional API model in Keras", the third
-    model.
+    probabilities for each, named ``output_a`` and ``output_b``. The deep path, of ``hidden_units`` and 784, starts at
+    ``input_a``; its result is joined with ``input_a`` for the first output and with ``input_b`` for the second, whose
+    own hidden layer has ``branch_units``. Has 22,476,900 parameters. Follows "Sequential API vs Functional API model in
+    Keras", the third model.
 
     >>> build_two_input_two_output(hidden_units=(64, 32), branch_units=16).output_names
     ['output_a', 'output_b']
@@ -89,8 +89,8 @@ def build_added_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.
     """Build the second article's Sequential model: layers added one by one, activations as layers of their own.
 
     Takes flat vectors of 784 pixels, float32 in [0, 1], and returns ten probabilities: the network of
-    ``build_sequential``, with its ``hidden_units``, written differently. Has 235,146 parameters. Follows "Keras Model Wars: Functional vs
-    Sequential", with an ``Input`` first in place of ``input_dim``.
+    ``build_sequential``, with its ``hidden_units``, written differently. Has 235,146 parameters. Follows "Keras Model
+    Wars: Functional vs Sequential", with an ``Input`` first in place of ``input_dim``.
 
     >>> build_added_sequential().input_shape
     (None, 784)
@@ -127,10 +127,10 @@ def build_functional_twin(hidden_units: tuple[int, int] = (256, 128)) -> keras.M
 def build_shared_layers(hidden_units: tuple[int, int] = (256, 128)) -> keras.Model:
     """Build a model that tells whether two images show the same digit: two inputs, one shared stack of layers.
 
-    Takes two images of shape (28, 28), float32 in [0, 1], named ``left`` and ``right``, and returns the probability that
-    both show the same digit. Both go through the same layers of ``hidden_units``, so what is learned from one side serves the other. Has
-    233,985 parameters. Follows "Keras Model Wars: Functional vs Sequential", its inputs "that share the same layers";
-    the idea is from Bromley et al., "Signature Verification using a Siamese Time Delay Neural Network" (1993).
+    Takes two images of shape (28, 28), float32 in [0, 1], named ``left`` and ``right``, and returns the probability
+    that both show the same digit. Both go through the same layers of ``hidden_units``, so that both sides train them.
+    Has 233,985 parameters. Follows "Keras Model Wars: Functional vs Sequential", its inputs "that share the same
+    layers"; after Bromley et al., "Signature Verification using a Siamese Time Delay Neural Network" (1993).
 
     >>> build_shared_layers().input_shape
     [(None, 28, 28), (None, 28, 28)]

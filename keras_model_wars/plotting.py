@@ -48,7 +48,7 @@ def plot_model(model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
 
     Input, hidden and output layers have their own colors; a layer that is used twice has its arrows twice. Returns a
     Pillow image, which a notebook shows, and writes ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError for
-    anything but a built Keras model. Does what ``keras.utils.plot_model`` does, with the Graphviz in pygraphviz's wheels.
+    anything but a built Keras model. Does what ``keras.utils.plot_model`` does, with the Graphviz of pygraphviz.
 
     >>> image = plot_model(build_sequential())
     """

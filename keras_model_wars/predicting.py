@@ -127,7 +127,7 @@ def _measure_ink(image: Image.Image) -> np.ndarray:
 
 
 def image_shapes(model: "keras.Model") -> tuple[list[tuple], int]:
-    """Return the shapes of a model's inputs, and the width of its outputs: 10, or 1 for a pair; or raise an InputError."""
+    """Return the shapes of a model's inputs and the width of its outputs, 10 or 1 (a pair), or raise an InputError."""
     inputs, outputs = ([t.shape[1:] for t in getattr(model, side, None) or []] for side in ("inputs", "outputs"))
     images_in = inputs and all(shape in ((28, 28), (28, 28, 1), (784,)) for shape in inputs)
     if not images_in or outputs not in ([(10,)] * len(inputs), [(1,)] * (len(inputs) == 2)):

@@ -23,8 +23,8 @@ _PICTURES = {
 def make_report(runs: str | os.PathLike = "runs", out: str | os.PathLike = "report.html") -> None:
     """Write one self-contained HTML page about the finished runs in a folder.
 
-    ``runs`` is a folder of runs as ``train`` leaves them, or a single run's folder. Unfinished runs and missing pictures
-    are left out. Raises an InputError for a damaged run, and for a folder without a finished one.
+    ``runs`` is a folder of runs as ``train`` leaves them, or a single run's folder. Unfinished runs and missing
+    pictures are left out. Raises an InputError for a damaged run, and for a folder without a finished one.
 
     >>> make_report("runs", "report.html")
     """

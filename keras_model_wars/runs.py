@@ -28,7 +28,6 @@ class RunRecord(keras.callbacks.Callback):
     def __init__(self, folder: Path | None, network: keras.Model, settings: dict[str, Any], source: str):
         super().__init__()
         self.folder, self.saved, self._rows, verdict = folder, 0, [], which_api(network)
-        versions = {"python": platform.python_version(), "keras": keras.version(), "tensorflow": tf.__version__}
         self._record = {
             # Through JSON, to compare with those of a file; NumPy's integers become Python's.
             "settings": json.loads(json.dumps(settings, default=int)),
@@ -36,7 +35,7 @@ class RunRecord(keras.callbacks.Callback):
             "parameters": network.count_params(),
             "api": verdict.api,
             "reasons": [str(reason) for reason in verdict.reasons],
-            "versions": versions,
+            "versions": {"python": platform.python_version(), "keras": keras.version(), "tensorflow": tf.__version__},
             "backend": keras.config.backend(),
             "seconds_per_epoch": [],
         }

@@ -134,7 +134,7 @@ def train(
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Return the order in which epoch ``epoch`` (from 0) takes the digits, whatever came before: a run can be resumed."""
+    """Return the order in which epoch ``epoch`` (from 0) takes the digits, whatever came before it."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
@@ -172,8 +172,8 @@ class ReshuffledDataset(keras.callbacks.Callback):
 
 
 def _steps(batches: int) -> int:
-    """Return about 64 batches per execution, in executions of nearly one size, so that the progress bar moves evenly."""
-    # On several replicas Keras 3.15 stops at its own loop over batches ("You must feed a value for placeholder tensor").
+    """Return about 64 batches per execution, in executions of nearly one size, for an even progress bar."""
+    # On several replicas, Keras 3.15 stops at its loop over batches ("You must feed a value for placeholder tensor").
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return 1
     return math.ceil(batches / math.ceil(batches / 64))
