@@ -91,7 +91,7 @@ def train(
     settings = {"model": model, "epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "seed": seed}
     record = RunRecord(folder, network, settings | builder_keywords | {"digits": fingerprint(mnist)}, source)
     if there and resume:
-        network = record.resume(network, digits.batches)
+        network = record.resume(network, len(digits.dataset))
     else:
         record.start(experiment.epochs)
     if not record.saved:  # a resumed model comes back compiled, with the optimizer's momentum
@@ -101,7 +101,7 @@ def train(
             # Today's Keras refuses the article's single ["accuracy"] for two outputs, and wants one list per output.
             metrics=["accuracy"] if len(network.outputs) == 1 else [["accuracy"] for _ in network.outputs],
         )
-    network.steps_per_execution = steps_per_execution or _steps(digits.batches)
+    network.steps_per_execution = steps_per_execution or _steps(len(digits.dataset))
 
     summary: list[str] = []
     if folder or verbose:  # a notebook shows an empty block for every summary
@@ -164,7 +164,6 @@ class ReshuffledDataset(keras.callbacks.Callback):
             .prefetch(16)
             .with_options(options)
         )
-        self.batches = len(self.dataset)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Set the order of this epoch."""

@@ -159,7 +159,7 @@ def test_inputs_and_outputs_of_two_are_shuffled_together():
     x, y = {"input_a": digits, "input_b": digits + 100}, {"output_a": digits + 200, "output_b": digits + 300}
     reshuffled = ReshuffledDataset(x, y, batch_size=4, seed=0)
     batches = list(reshuffled.dataset)
-    assert len(batches) == reshuffled.batches == len(reshuffled.dataset) == 3
+    assert len(batches) == len(reshuffled.dataset) == 3
     for part, name, first in ((0, "input_a", 0), (0, "input_b", 100), (1, "output_a", 200), (1, "output_b", 300)):
         seen = np.concatenate([batch[part][name] for batch in batches])
         np.testing.assert_array_equal(seen, epoch_order(10, 0, 0) + first)
