@@ -131,15 +131,15 @@ def as_history(history: History) -> pd.DataFrame:
     that is named ``epoch`` and by its rows otherwise. Raises an InputError for anything else.
     """
     fitted = isinstance(getattr(history, "epoch", None), list)  # a History, known without importing Keras
-    table = pd.DataFrame()
+    received, table = history.history if fitted else history, pd.DataFrame()
     with suppress(ValueError, TypeError, OverflowError):  # ragged, or not numbers
-        table = pd.DataFrame(history.history if fitted else history, dtype=float)
+        table = pd.DataFrame(received, dtype=float)
     if table.index.name != "epoch":
         epochs = [epoch + 1 for epoch in history.epoch] if fitted else range(1, len(table) + 1)
         table = table.set_axis(pd.Index(epochs, name="epoch")).drop(columns="epoch", errors="ignore")
     if "loss" not in table or table.empty or not table.index.is_unique:
         expected = "`history` should be what `fit` returned or a run's: numbers, one row per epoch, a column `loss`"
-        raise InputError(expected, f"{history!r:.80}")
+        raise InputError(expected, f"{received!r:.80}")
     return table
 
 

@@ -53,7 +53,7 @@ def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
     Takes a file (PNG, JPEG, GIF, BMP, TIFF or WebP), a Pillow image, or an array (height, width) or (height, width, 1,
     3 or 4), of any size and color. What stands out from the paper is scaled into a box of 20 x 20 and placed by its
     center of mass; thin strokes are thickened. ``name`` is what errors call it. Raises an InputError if it can't be
-    read or shows no single digit on plain paper. Follows LeCun, Cortes and Burges, "The MNIST database" (1998).
+    read or does not show one digit on plain paper. Follows LeCun, Cortes and Burges, "The MNIST database" (1998).
 
     >>> prepare_image("three.png").shape
     (28, 28)
