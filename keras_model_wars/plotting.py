@@ -166,26 +166,33 @@ def plot_article_comparison(comparison: pd.DataFrame, to_file: PictureFile = Non
 def plot_mistakes(model: keras.Model, x: Any, y: Any, to_file: PictureFile = None, *, title: str = "") -> Figure:
     """Draw a model's confusion matrix beside the twelve digits that it gets most wrong.
 
-    Takes ``x`` and ``y`` as ``model.evaluate`` does: images of shape (count, 28, 28) or (count, 784), or a dict of
-    them, and their labels. Each digit has its label, the model's answer and the answer's probability; a model with two
-    outputs gets one row per output, and a pair is one question. Raises an InputError for labels that do not belong to
-    the model's outputs.
+    Takes ``x`` and ``y`` as ``model.evaluate`` does: images of shape (count, 28, 28) or (count, 784), or a list or a
+    dict of them, and their labels as whole numbers. Each digit has its label, the model's answer and the answer's
+    probability; a model with two outputs gets one row per output, and a pair is one question. Raises an InputError for
+    labels that do not belong to the model's outputs.
 
     >>> figure = plot_mistakes(run.model, scale_pixels(x_test), y_test)
     """
     from sklearn.metrics import ConfusionMatrixDisplay  # takes a second to import
 
-    labels = y if isinstance(y, dict) else {title or model.name: y}
-    images = [image.reshape(-1, 28, 28) for image in (x.values() if isinstance(x, dict) else [x])]
-    outputs = keras.tree.flatten(model.predict(x, verbose=0))
-    if [len(output) for output in outputs] != [len(truth) for truth in labels.values()]:
-        expected = f"`y` should hold the labels of {len(outputs)} outputs, one per image"
-        raise InputError(expected, f"{len(labels)} of them, {[len(v) for v in labels.values()]} long")
+    heads = getattr(model, "output_names", []) or list(y if isinstance(y, dict) else [model.name])  # a subclassed model
+    labels = [np.ravel(truth) for truth in _in_order(y, heads)]
+    images = _in_order(x, [tensor.name for tensor in getattr(model, "inputs", None) or []])
+    images = [np.reshape(image, (-1, 28, 28)) for image in images]
+    outputs = keras.tree.flatten(model.predict(x, verbose=0)) if len(images[0]) else []
+    classes = [{*range(max(found.shape[1], 2))} for found in outputs]
+    right = [y.dtype.kind in "iu" and len(y) == len(images[0]) and {*y} <= known for y, known in zip(labels, classes)]
+    if not len(heads) == len(labels) == len(outputs) == sum(right):
+        expected = f"`y` should hold the labels of {len(heads)} outputs, one whole number per image"
+        received = [f"{len(truth)} of {np.unique(truth)[:10].tolist()}" for truth in labels]
+        raise InputError(expected, " and ".join(received))
+    if len(heads) == 1:
+        heads = [title or model.name]
     if len(images) > len(outputs):
         images = [np.concatenate(images, axis=2)]
     figure = plt.figure(figsize=(12, 5 * len(outputs)), layout="constrained")
     halves = figure.subfigures(len(outputs), squeeze=False)[:, 0]
-    for half, (name, truth), shown, found in zip(halves, labels.items(), images, outputs):
+    for half, name, truth, shown, found in zip(halves, heads, labels, images, outputs):
         names = np.arange(10)
         if found.shape[1] == 1:
             found, names = np.hstack([1 - found, found]), np.array(["different", "same"])
@@ -209,6 +216,13 @@ def save_figure(figure: Figure, to_file: PictureFile) -> Figure:
         with replacing(to_file) as temporary:
             figure.savefig(temporary, dpi=120)
     return figure
+
+
+def _in_order(values: Any, names: list[str]) -> list[Any]:
+    """Return what a model takes or should answer as a list in the model's own order, as ``evaluate`` finds it."""
+    if isinstance(values, dict):
+        return [values.get(name) for name in names or values]
+    return list(values) if len(names) > 1 else [values]
 
 
 def _show_digits(axes: np.ndarray, images: np.ndarray, titles: Any) -> None:

@@ -82,11 +82,10 @@ def train(
     if there and not (resume or overwrite):
         instead = "Continue it with resume=True or --resume, or start over with overwrite=True or --overwrite"
         raise InputError("`out` should be a folder without a run", f"{folder}, which holds one. {instead}")
-    from_file = data is None or isinstance(data, (str, os.PathLike))
-    mnist, source = find_mnist(data) if from_file else (check_mnist(data, "`data`"), "arrays passed to train")
-
     keras.utils.set_random_seed(seed)
     network = experiment.build(**builder_keywords)
+    from_file = data is None or isinstance(data, (str, os.PathLike))
+    mnist, source = find_mnist(data) if from_file else (check_mnist(data, "`data`"), "arrays passed to train")
     splits = experiment.prepare(mnist)
     digits = ReshuffledDataset(*splits.train, batch_size=batch_size, seed=seed)
     settings = {"model": model, "epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "seed": seed}

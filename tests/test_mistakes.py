@@ -53,7 +53,9 @@ MISTAKES = [
     *((kmw.plot_model, [model], r"should be a Keras model that starts with a keras\.Input") for model in (None, UNBUILT)),
     (kmw.plot_neurons, [(3, 33)], "`units` should be a whole number from 1 to 32"),
     *((kmw.plot_article_comparison, [table], "compare_with_article") for table in (None, [1.0], TWICE)),
-    (kmw.plot_mistakes, [MODEL, X[:3], Y[:2]], "`y` should hold the labels of 1 outputs"),
+    *((kmw.plot_mistakes, [MODEL, X[:3], y], "`y` should hold the labels of 1 outputs")
+      for y in (Y[:2], Y[:3] + 8, Y[:3] - 1, Y[:3] / 2, ["1", "2", "3"], np.eye(10)[:3], None, [])),
+    (kmw.plot_mistakes, [MODEL, X[:0], Y[:0]], "`y` should hold .*Received: 0 of "),
     *((function, [model], LOGGED) for function in (kmw.article_log, kmw.seed_histories) for model in ("res", "", None)),
     *((kmw.plot_learning_curves, [history], HISTORY) for history in (None, [0.5], {"accuracy": [0.5]}, {"loss": []},
       {"loss": ["x"]}, {"loss": [1.0], "a": [1, 2]}, TWICE)),
@@ -87,6 +89,7 @@ OF_TRAIN = [
     ({"steps_per_execution": 2**70}, "`steps_per_execution` should be a whole number .*Received: "),
     ({"hidden_units": (8, 0)}, UNITS), ({"hiden_units": (8, 4)}, "hiden_units"), ({"data": 5}, "`data` should be"),
     ({"data": "missing.npz"}, "missing.npz should be .* No such file"),
+    ({"data": "missing.npz", "hidden_units": (8,)}, UNITS),  # found before any digits are looked for
     ({"data": ((X.reshape(24, 784), Y),) * 2}, "`data`: x_train should have the shape"),
     (TWO | {"model": "two_input_two_output"}, "should .* Received: "), (TWO | {"model": "shared_layers"}, "should "),
     ({"out": None, "resume": True}, "`resume` or `overwrite` should come with `out`.* Received: "),

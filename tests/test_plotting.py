@@ -188,3 +188,13 @@ def test_mistakes_get_one_row_per_output_and_pairs_stand_side_by_side(model, row
     assert {axis.images[0].get_array().shape for axis in figure.axes[1:13] if axis.images} == {(28, width)}
     accuracies = [f"{value:.2%}" for name, value in run.test_metrics.items() if name.endswith("accuracy")]
     assert [half.get_suptitle().split()[-2] for half in figure.subfigs] == accuracies
+
+
+def test_mistakes_take_inputs_and_labels_by_name_or_in_a_list_as_evaluate_does(small_runs, few_digits):
+    model = small_runs["two_input_two_output"].model
+    x, y = kmw.EXPERIMENTS["two_input_two_output"].prepare(few_digits).test
+    pictures = [
+        [axis.images[0].get_array().tobytes() for axis in kmw.plot_mistakes(model, *given).axes if axis.images]
+        for given in ((x, y), (dict(reversed(x.items())), dict(reversed(y.items()))), ([*x.values()], [*y.values()]))
+    ]
+    assert pictures[0] == pictures[1] == pictures[2]
