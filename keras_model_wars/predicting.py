@@ -37,7 +37,8 @@ def load_model(path: str | os.PathLike, *, compile: bool = False) -> "keras.Mode
     if file.suffix != ".keras" or not zipfile.is_zipfile(file):
         received = "another kind of file" if file.is_file() else "no such file"
         model = next((part for part in reversed(path.parts) if part in EXPERIMENTS), "sequential")
-        raise InputError(expected, f"{received}. To train a model: keras-model-wars train {model}")
+        how = f"{model} --resume" if (path / "run.json").exists() else model  # killed within its first epoch
+        raise InputError(expected, f"{received}. To train a model: keras-model-wars train {how}")
     keras = import_keras()
     try:
         return keras.saving.load_model(file, compile=compile, safe_mode=True)
@@ -66,7 +67,7 @@ def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
     if side < max(5, 0.02 * max(ink.shape)):
         raise InputError(f"{name} should show a digit", "nothing that stands out from the paper")
     gaps = ndimage.distance_transform_edt(things != sides.argmax() + 1)
-    near = ndimage.minimum(gaps, things, np.arange(1, count + 1)) <= 0.2 * side
+    near = ndimage.minimum(gaps, things, np.arange(1, count + 1)) <= 0.15 * side
     strokes = np.isin(things, np.flatnonzero(near) + 1)
     ink = np.where(ndimage.distance_transform_edt(~strokes) <= max(1, side / 15), ink, 0)
     digit = np.pad(ink[ndimage.find_objects(np.int8(ink > 0.15))[0]], 1)
@@ -157,6 +158,8 @@ def predict_digits(model: "keras.Model", images: Pictures) -> pd.DataFrame:
     x = [scale_pixels(prepared[i :: len(inputs)]).reshape(-1, *shape) for i, shape in enumerate(inputs)]
     answers = tree.flatten(model(x if len(x) > 1 else x[0], training=False))  # quicker than predict for a few pictures
     rows = np.stack([ops.convert_to_numpy(answer) for answer in answers], axis=1).reshape(-1, width)
+    if not np.isfinite(rows).all():
+        raise InputError("`model` should answer with numbers", "NaN, as of a model whose training diverged")
     index, columns = pd.Index(names, name="image"), pd.RangeIndex(10, name="digit")
     if width == 1:
         index, columns = pd.MultiIndex.from_arrays([names[0::2], names[1::2]], names=["left", "right"]), ["same digit"]
@@ -170,7 +173,7 @@ def plot_predictions(images: Pictures, predictions: pd.DataFrame, to_file: Pictu
     """Draw each picture as the network sees it, beside its probabilities as bars.
 
     Takes what ``predict_digits`` took and returned, and writes ``to_file`` (.png, .svg or .pdf) if given. Raises an
-    InputError for the predictions of other pictures or an unsupported file extension.
+    InputError for the predictions of more or fewer pictures, or an unsupported file extension.
 
     >>> figure = plot_predictions("three.png", predict_digits(model, "three.png"))
     """

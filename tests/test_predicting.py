@@ -154,7 +154,7 @@ REFUSED = {
     "a speck": (dark(3, 3), NOTHING), "one pixel": (np.zeros((1, 1)), NOTHING),
     "specks": (np.where(random.random((300, 300)) > 0.999, 0, 255), NOTHING),
     "noise": (random.integers(0, 256, (100, 100, 3), dtype=np.uint8), SEVERAL), "a word": (printed("hello"), SEVERAL),
-    "two digits": (printed(12), SEVERAL), "ruled paper": (GRAY.clip(max=RULES[:, None]), SEVERAL),
+    "two digits": (printed(12), SEVERAL), "two digits close together": (printed(86), SEVERAL), "ruled paper": (GRAY.clip(max=RULES[:, None]), SEVERAL),
     "squared paper": (GRAY.clip(max=RULES).clip(max=RULES[:, None]), SEVERAL), "a line": (dark(5, 180), FILLED),
     "a square": (dark(100, 100), FILLED), "half and half": (np.tile(np.repeat([0, 1], 50), (100, 1)), FILLED),
     "none": (None, "NoneType"), "a vector": (np.zeros(784), r"shape \(784,\)"),
@@ -209,6 +209,16 @@ def test_predictions_name_the_images_and_are_the_models_own_whatever_shape_its_i
         predict_digits(good_run.model, [THREE, printed(12)])
 
 
+def test_model_that_diverged_is_refused_by_what_predicts(good_run, files, command):
+    model = models.build_sequential((8, 8))
+    model.set_weights([weights * np.nan for weights in model.get_weights()])
+    model.save("diverged.keras")
+    with pytest.raises(InputError, match="`model` should answer with numbers. Received: NaN, .* diverged"):
+        predict_digits(model, THREE)
+    result = command("predict", "diverged.keras", *files)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+
+
 def test_plot_shows_each_picture_as_prepared_before_beside_its_bars(good_run, files, monkeypatch):
     predictions, prepared = predict_digits(good_run.model, files), [prepare_image(file) for file in files]
     assert pd.concat([predictions, predictions.round(2)]).shape == (4, 10), "pandas compares and copies attrs"
@@ -234,11 +244,14 @@ def test_model_is_loaded_uncompiled_from_its_folder_or_file_and_no_other_file(go
     content = (good_run.folder / "model.keras").read_bytes()
     Path("truncated.keras").write_bytes(content[:5000])
     Path("model.h5").write_bytes(content)
+    Path("killed/wide_deep").mkdir(parents=True)
+    Path("killed/wide_deep/run.json").write_text("{}")
     unknown = type("Unknown", (keras.layers.Dropout,), {})(0.5)
     for name, layer in {"lambda": keras.layers.Lambda(lambda x: x), "unknown": unknown}.items():
         keras.Sequential([keras.Input((2,)), layer]).save(f"{name}.keras")
     for path, received in {
         "runs/wide_deep": "no such file. To train a model: keras-model-wars train wide_deep",
+        "killed/wide_deep": "no such file. To train a model: keras-model-wars train wide_deep --resume",
         "runs/mine": "no such file. To train a model: keras-model-wars train sequential", ".": "no such file",
         "truncated.keras": "another kind of file", "model.h5": "another kind of file",
         "lambda.keras": ".* unsafe one: .*Lambda", "unknown.keras": ".* unsafe one: Could not locate class 'Unknown'",
