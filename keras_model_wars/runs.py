@@ -59,20 +59,21 @@ class RunRecord(keras.callbacks.Callback):
             ours, theirs, seconds = self._record["settings"], found["settings"], found["seconds_per_epoch"]
             differing = [name for name in theirs | ours if name != "epochs" and ours.get(name) != theirs.get(name)]
             self.epochs = ours["epochs"] = ours["epochs"] or theirs["epochs"]
+            if saved := (self.folder / "model.keras").exists():
+                # As text: pandas rounds in its own way, and Python's floats come back to the bit.
+                history = pd.read_csv(self.folder / "history.csv", index_col="epoch", dtype=str).astype(float)
         except (ValueError, TypeError, KeyError):
-            expected = f"{self.folder / 'run.json'} should be the record of a run"
+            expected = f"{self.folder / 'run.json'} should be the record of a run, and history.csv its history"
             raise InputError(expected, "something else. Start over with --overwrite") from None
         for name in differing:
             expected = f"`{name}` should be {theirs.get(name)!r}, as in the run to resume in {self.folder}"
             raise InputError(expected, f"{name}={ours.get(name)!r}")
-        if (self.folder / "model.keras").exists():
+        if saved:
             network = load_model(self.folder, compile=True)
             self.saved = int(network.optimizer.iterations) // batches
             if self.epochs < self.saved:
                 expected = f"`epochs` should be at least {self.saved}, which the run in {self.folder} has finished"
                 raise InputError(expected, f"epochs={self.epochs}")
-            # As text: pandas rounds in its own way, and Python's floats come back to the bit.
-            history = pd.read_csv(self.folder / "history.csv", index_col="epoch", dtype=str).astype(float)
             self._rows = history.head(self.saved).to_dict("records")
         self._record["seconds_per_epoch"] = seconds[: self.saved]
         self.write()  # without the test result

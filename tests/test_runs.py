@@ -165,6 +165,15 @@ def test_damaged_record_is_refused_by_name(text, few_digits, tmp_path):
     assert content(tmp_path) == {"run.json": text.encode()}
 
 
+@pytest.mark.parametrize("text", ["", "no history", "epoch,loss\n1,low\n"])
+def test_damaged_history_is_refused_and_nothing_changes(text, few_digits, folder):
+    (folder / "history.csv").write_text(text)
+    before = content(folder)
+    with pytest.raises(InputError, match=r"and history\.csv its history.*--overwrite"):
+        train("sequential", data=few_digits, out=folder, resume=True, **SMALL)
+    assert content(folder) == before
+
+
 @pytest.mark.parametrize(("epoch", "said"), [(0, ""), (1, "Stopped after 1 of 4 epochs. Continue with --resume.\n")])
 def test_ctrl_c_says_how_to_continue_if_an_epoch_is_kept(epoch, said, command, few_digits_file, tmp_path, monkeypatch):
     def interrupt(self, batch, logs=None):
