@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 import keras_model_wars as kmw  # its names import Keras, which takes seconds, only where a command uses them
 from keras_model_wars.checks import InputError, import_keras, picture_path
@@ -95,7 +95,7 @@ def summary(model: Model, hidden_units: HiddenUnits = None) -> None:
 @app.command()
 def plot(model: Model, hidden_units: HiddenUnits = None, out: Picture = None) -> None:
     """Draw a model's diagram, without a system Graphviz; `plot simple` draws neurons."""
-    out = out or Path(f"{Path(model).stem}.png")
+    out = out or Path(f"{Path(model).resolve().stem}.png")
     if model == "simple" and hidden_units is None:
         kmw.plot_neurons(to_file=out)
     else:
@@ -112,9 +112,9 @@ def samples(data: Data = None, count: Count = 40, out: Picture = Path("samples.p
 
 
 @app.command()
-def which_api(model: Model) -> None:
+def which_api(model: Model, hidden_units: HiddenUnits = None) -> None:
     """Tell which API a model needs, and why."""
-    network = _network(model)
+    network = _network(model, hidden_units)
     verdict = kmw.which_api(network)
     print(f"{network.name} needs the {verdict.api} API.")
     if verdict.reasons:
@@ -190,7 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _print_table(rows: Iterable[dict[str, Any]]) -> None:
     rows = list(rows)
-    table = Table(*rows[0], box=box.SIMPLE_HEAD, pad_edge=False, show_lines=len(rows[0]) > 3)
+    columns = [Column(name, overflow="fold") for name in rows[0]]
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, show_lines=len(rows[0]) > 3)
     for row in rows:
         table.add_row(*map(str, row.values()))
     Console(markup=False, highlight=False, emoji=False).print(table)

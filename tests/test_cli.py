@@ -22,7 +22,7 @@ OPTIONS = "--epochs --batch-size --learning-rate --hidden-units --seed --data --
 HELP = {
     "": "train summary plot samples list which-api predict report claims draw --version",
     "train": OPTIONS, "summary": "--hidden-units", "plot": "--hidden-units --out", "samples": "--data --count --out",
-    "which-api": "MODEL", "predict": "RUN IMAGE --out", "report": "--runs --out", "draw": "RUN",
+    "which-api": "MODEL --hidden-units", "predict": "RUN IMAGE --out", "report": "--runs --out", "draw": "RUN",
 }  # fmt: skip
 
 
@@ -90,16 +90,18 @@ def test_every_model_has_a_script_that_is_the_command_with_its_name(model, monke
 
 
 @pytest.mark.parametrize("given", ["name", "folder", "file"])
-def test_summary_plot_and_which_api_take_a_name_a_folder_and_a_file(command, small_runs, given):
+def test_summary_plot_and_which_api_take_a_name_a_folder_and_a_file(command, small_runs, given, monkeypatch):
     folder = shutil.copytree(small_runs["wide_deep"].folder, "runs/wide_deep")
     model = {"name": "wide_deep", "folder": folder, "file": f"{folder}/model.keras"}[given]
     parameters = "21,668,442" if given == "name" else f"{small_runs['wide_deep'].model.count_params():,}"
     assert f"Total params: {parameters}" in command("summary", model).out
-    result = command("which-api", model)
+    result = command("which-api", model, *(["--hidden-units", "8,8"] if given == "name" else []))
     assert result.out.startswith("wide_deep needs the functional API.\n")
     assert "'bypass' joins 'image' and 'reshape'" in " ".join(result.out.split())
     assert command("plot", model, "--out", "new/model.svg") == (0, "Written: new/model.svg\n", "")
     assert "bypass" in text_of("new/model.svg")
+    monkeypatch.chdir("runs/wide_deep")
+    assert command("plot", ".").out == "Written: wide_deep.png\n"
 
 
 def test_plot_draws_with_the_units_asked_for_and_neurons_and_samples_the_digits(command, few_digits_file):
@@ -114,7 +116,7 @@ def test_plot_draws_with_the_units_asked_for_and_neurons_and_samples_the_digits(
 
 
 def test_claims_prints_four_tables_that_fit_the_screen(command, monkeypatch):
-    long = "ValueError: [Input] " + "a sentence of Keras's. " * 20
+    long = "ValueError: [Input] " + "a sentence of Keras's. " * 20 + "a_name_of_code" * 5
     for name in ("scoreboard", "claims", "changes", "pitfalls"):
         columns = ("statement", "the article", "Keras", "evidence", "holds")
         table = pd.DataFrame([{column: f"{name} of {column}" for column in columns} | {"evidence": long}])
@@ -122,6 +124,7 @@ def test_claims_prints_four_tables_that_fit_the_screen(command, monkeypatch):
     result = command("claims")
     assert (result.status, result.err) == (0, "")
     assert max(len(line) for line in result.out.splitlines()) <= 80
+    assert "…" not in result.out, "what is too long for its column goes on below"
     words = result.out.split()
     assert words.count("[Input]") == 4, "nothing is taken for markup"
     assert [name for name in words if name in ("scoreboard", "pitfalls")] == ["scoreboard"] * 4 + ["pitfalls"] * 4
@@ -143,7 +146,7 @@ REFUSED = {
     "summary resnet": "MODEL should be one of sequential, .*a run's folder or a .keras file. Received: resnet",
     "summary runs/sequential": "keras-model-wars train sequential", "summary file": "file should be a .*Received: ",
     "summary none.keras --hidden-units 8,8": "one of sequential, .* with --hidden-units. Received: none.keras",
-    "which-api file": "file should be", "plot Simple": "MODEL should be one of .*simple, .*Received: Simple",
+    "which-api file": "file should be", "which-api file --hidden-units 8,8": "one of .* with --hidden-units", "plot Simple": "MODEL should be one of .*simple, .*Received: Simple",
     "plot simple --hidden-units 8,8": "one of sequential, .* with --hidden-units. Received: simple",
     "plot sequential --out diagram.jpg": r"end in \.png, \.svg, \.pdf\. Received: diagram.jpg",
     "plot sequential --out file/diagram.png": "(Not a directory|File exists).*file",
