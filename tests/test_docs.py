@@ -60,6 +60,17 @@ def test_tables_are_those_that_the_script_makes(name, table):
     assert made(table) == shown
 
 
+def test_imports_run_one_way_as_drawn():
+    drawn = re.search(r"Imports run one way.*?```\n(.*?)```", PAGES["CONTRIBUTING.md"], flags=re.DOTALL)[1]
+    level = {name: place for place, names in enumerate(drawn.split(">")) for name in re.findall(r"\w+", names)}
+    for path in (ROOT / "keras_model_wars").glob("[!_]*.py"):
+        text = path.read_text(encoding="utf-8")
+        imported = re.findall(r"from keras_model_wars\.(\w+) import", text)
+        imported += re.findall(r"from keras_model_wars import (\w+)", text)
+        assert imported or path.stem == "checks"
+        assert not [name for name in imported if level[name] <= level[path.stem]], path.name
+
+
 def test_every_table_is_on_a_page_that_the_script_fills():
     assert {name for name, _ in TABLES} == set(make_figures.PAGES)
     assert {table for _, table in TABLES} == set(make_figures.TABLES)
