@@ -142,8 +142,8 @@ def predict_digits(model: "keras.Model", images: Pictures) -> pd.DataFrame:
 
     Takes what ``prepare_image`` takes, one or several. A model with two inputs and two outputs takes a picture for each
     input in turn, and each gets a row; one that compares pairs gives one row per pair and the column ``same digit``.
-    Raises an InputError for other models, for pictures that show no digit, and for half a pair. Follows "Keras Model
-    Wars: Functional vs Sequential": a trained model predicts what it has not seen before.
+    Raises an InputError for other or diverged models, for pictures that show no digit, and for half a pair. Follows
+    "Keras Model Wars: Functional vs Sequential": a trained model predicts what it has not seen before.
 
     >>> predict_digits(model, ["three.png", "eight.jpg"]).idxmax(axis="columns")
     """
@@ -159,7 +159,7 @@ def predict_digits(model: "keras.Model", images: Pictures) -> pd.DataFrame:
     answers = tree.flatten(model(x if len(x) > 1 else x[0], training=False))  # quicker than predict for a few pictures
     rows = np.stack([ops.convert_to_numpy(answer) for answer in answers], axis=1).reshape(-1, width)
     if not np.isfinite(rows).all():
-        raise InputError("`model` should answer with numbers", "NaN, as of a model whose training diverged")
+        raise InputError("`model` should answer with numbers", "NaN, as from a model whose training diverged")
     index, columns = pd.Index(names, name="image"), pd.RangeIndex(10, name="digit")
     if width == 1:
         index, columns = pd.MultiIndex.from_arrays([names[0::2], names[1::2]], names=["left", "right"]), ["same digit"]
