@@ -82,6 +82,7 @@ def train(
     if there and not (resume or overwrite):
         instead = "Continue it with resume=True or --resume, or start over with overwrite=True or --overwrite"
         raise InputError("`out` should be a folder without a run", f"{folder}, which holds one. {instead}")
+
     keras.utils.set_random_seed(seed)
     network = experiment.build(**builder_keywords)
     from_file = data is None or isinstance(data, (str, os.PathLike))
