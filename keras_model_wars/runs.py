@@ -66,7 +66,8 @@ class RunRecord(keras.callbacks.Callback):
             expected = f"{self.folder / 'run.json'} should be the record of a run, and history.csv its history"
             raise InputError(expected, "something else. Start over with --overwrite") from None
         for name in differing:
-            expected = f"`{name}` should be {theirs.get(name)!r}, as in the run to resume in {self.folder}"
+            wanted = repr(theirs[name]) if name in theirs else "left out"
+            expected = f"`{name}` should be {wanted}, as in the run to resume in {self.folder}"
             raise InputError(expected, f"{name}={ours.get(name)!r}")
         if saved:
             network = load_model(self.folder, compile=True)

@@ -141,6 +141,14 @@ def test_other_settings_and_wrong_arguments_are_refused_and_change_nothing(chang
     assert before == content(folder)
 
 
+def test_a_setting_that_the_run_was_made_without_should_be_left_out(few_digits, folder):
+    made = record(folder)
+    del made["settings"]["hidden_units"]
+    (folder / "run.json").write_text(json.dumps(made))
+    with pytest.raises(InputError, match=r"`hidden_units` should be left out.*Received: hidden_units=\[16, 8\]"):
+        train(data=few_digits, out=folder, resume=True, **LIKE_THEM)
+
+
 @pytest.mark.parametrize("killed_in", [0, 1])
 def test_overwrite_never_mixes_two_runs(killed_in, few_digits, folder, whole_runs):
     (folder / "article_comparison.csv").write_text("of a run on the full set")
