@@ -38,7 +38,7 @@ def load_model(path: str | os.PathLike, *, compile: bool = False) -> "keras.Mode
         received = "another kind of file" if file.is_file() else "no such file"
         model = next((part for part in reversed(path.parts) if part in EXPERIMENTS), "sequential")
         how = f"{model} --resume" if (path / "run.json").exists() else model  # killed within its first epoch
-        raise InputError(expected, f"{received}. To train a model: keras-model-wars train {how}")
+        raise InputError(expected, f"{received}. To train a model: `keras-model-wars train {how}`")
     keras = import_keras()
     try:
         return keras.saving.load_model(file, compile=compile, safe_mode=True)

@@ -250,9 +250,9 @@ def test_model_is_loaded_uncompiled_from_its_folder_or_file_and_no_other_file(go
     for name, layer in {"lambda": keras.layers.Lambda(lambda x: x), "unknown": unknown}.items():
         keras.Sequential([keras.Input((2,)), layer]).save(f"{name}.keras")
     for path, received in {
-        "runs/wide_deep": "no such file. To train a model: keras-model-wars train wide_deep",
-        "killed/wide_deep": "no such file. To train a model: keras-model-wars train wide_deep --resume",
-        "runs/mine": "no such file. To train a model: keras-model-wars train sequential", ".": "no such file",
+        "runs/wide_deep": "no such file. To train a model: `keras-model-wars train wide_deep`.",
+        "killed/wide_deep": "no such file. To train a model: `keras-model-wars train wide_deep --resume`.",
+        "runs/mine": "no such file. To train a model: `keras-model-wars train sequential`.", ".": "no such file",
         "truncated.keras": "another kind of file", "model.h5": "another kind of file",
         "lambda.keras": ".* unsafe one: .*Lambda", "unknown.keras": ".* unsafe one: Could not locate class 'Unknown'",
     }.items():  # fmt: skip
