@@ -1,7 +1,6 @@
 """The training logs that the first article printed, our runs with other seeds, and how a run compares with both."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +87,7 @@ def how_typical(history: History, histories: Sequence[History]) -> Typicality:
     15
     """
     table = _stacked(histories, 3, history)
-    values, distances = table.replace([np.inf, -np.inf], np.nan).to_numpy(), []
+    values, distances = table.replace([np.inf, -np.inf], np.nan).to_numpy(dtype=float), []
     for run in range(values.shape[1]):
         others = np.delete(values, run, axis=1)
         spread = others.std(axis=1, ddof=1)
@@ -130,22 +129,27 @@ def as_history(history: History) -> pd.DataFrame:
     Takes a ``keras.callbacks.History``, whose epochs are its own; its ``history`` dict; or a DataFrame, by its index if
     that is named ``epoch`` and by its rows otherwise. Raises an InputError for anything else.
     """
-    fitted = isinstance(getattr(history, "epoch", None), list)  # a History, known without importing Keras
-    received, table = history.history if fitted else history, pd.DataFrame()
-    with suppress(ValueError, TypeError, OverflowError):  # ragged, or not numbers
-        table = pd.DataFrame(received, dtype=float)
+    epochs = getattr(history, "epoch", None)  # a History, known without importing Keras
+    table = history.history if isinstance(epochs, list) else history
+    try:
+        table = pd.DataFrame(table if isinstance(table, (dict, pd.DataFrame)) else {})
+    except ValueError:  # ragged
+        table = pd.DataFrame()
     if table.index.name != "epoch":
-        epochs = [epoch + 1 for epoch in history.epoch] if fitted else range(1, len(table) + 1)
+        epochs = [epoch + 1 for epoch in epochs] if isinstance(epochs, list) else range(1, len(table) + 1)
         table = table.set_axis(pd.Index(epochs, name="epoch")).drop(columns="epoch", errors="ignore")
-    if "loss" not in table or table.empty or not table.index.is_unique:
+    numeric = all(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)
+    if "loss" not in table or table.empty or not numeric or not table.index.is_unique:
         expected = "`history` should be what `fit` returned or a run's: numbers, one row per epoch, a column `loss`"
-        raise InputError(expected, f"{received!r:.80}")
+        received = f"{type(history).__name__} with columns {list(table)} and epochs {table.index[:9].tolist()}"
+        raise InputError(expected, received)
     return table
 
 
 def _read(model: str, kind: str) -> pd.DataFrame:
     if not isinstance(model, str) or model not in LOGGED_MODELS:
-        raise InputError(f"`model` should be one of the first article's: {', '.join(LOGGED_MODELS)}", repr(model))
+        expected = f"`model` should be one that the first article trained: {', '.join(LOGGED_MODELS)}"
+        raise InputError(expected, repr(model))
     return pd.read_csv(Path(__file__).parent / "logs" / f"{model}{kind}.csv", index_col="epoch")
 
 
@@ -156,9 +160,9 @@ def _series(history: pd.DataFrame) -> pd.Series:
 
 def _stacked(histories: Sequence[History], lowest: int, *first: History) -> pd.DataFrame:
     """Return runs as a table of one column per run and one row per epoch and metric that all of them have."""
-    count = len(histories) if isinstance(histories, (list, tuple)) else 0
-    if count < lowest:
-        raise InputError(f"`histories` should be a list of {lowest} or more", f"{count} of them in {histories!r:.80}")
+    if not isinstance(histories, (list, tuple)) or len(histories) < lowest:
+        received = f"{len(histories)} of them" if isinstance(histories, (list, tuple)) else type(histories).__name__
+        raise InputError(f"`histories` should be a list of {lowest} or more", received)
     runs = [*first, *histories]
     table = pd.concat([_series(as_history(run)) for run in runs], axis=1, join="inner", keys=range(len(runs)))
     if table.empty:

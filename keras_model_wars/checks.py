@@ -18,14 +18,15 @@ import numpy as np
 PictureFile = str | os.PathLike | None
 # What TensorFlow says about this machine's processor and missing CUDA, and Graphviz about the system's fonts.
 _CHATTER = re.compile(
-    r"WARNING: All log messages before|[IW]\d{4} \d\d:|E\d{4} \d\d:.*cuda|To enable the following|Fontconfig warning"
+    r"WARNING: All log messages before absl|[IW]\d{4} \d\d:|E\d{4} \d\d:.*cuda"
+    r"|To enable the following|Fontconfig warning"
 )
 # Every model traces its own functions, and TensorFlow takes five models in one process for a mistake.
 logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
 
 
 class InputError(ValueError, TypeError):
-    """A user's mistake: what was expected, and what was received. The command prints it in one line."""
+    """A user's mistake: what was expected, what was received, what to do. The command prints it in one line."""
 
     def __str__(self) -> str:
         """Say both, as Keras does."""
@@ -56,7 +57,7 @@ def file_path(name: str, value: Any) -> Path:
 
 
 def array(name: str, value: Any, expected: str, kinds: str = "biuf") -> np.ndarray:
-    """Return an array whose dtype is of one of the NumPy ``kinds``, or raise an InputError: what was ``expected``."""
+    """Return an array of one of NumPy's ``kinds`` of dtype, or raise an InputError that says what was ``expected``."""
     with suppress(ValueError, TypeError, OverflowError):  # ragged
         value = np.asarray(value)
     if getattr(value, "dtype", np.dtype(object)).kind not in kinds:
