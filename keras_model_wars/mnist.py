@@ -59,7 +59,9 @@ def find_mnist(path: str | os.PathLike | None = None) -> tuple[Mnist, str]:
 
 def fingerprint(mnist: Mnist) -> str:
     """Return a short text that identifies these digits, wherever their file is."""
-    checksum = zlib.crc32(b"".join(part.tobytes() for part in (*mnist[0], *mnist[1])))
+    checksum = 0
+    for part in (*mnist[0], *mnist[1]):
+        checksum = zlib.crc32(np.ascontiguousarray(part), checksum)
     return f"{len(mnist[0][0])} + {len(mnist[1][0])}, crc32 {checksum:08x}"
 
 
