@@ -177,17 +177,19 @@ def plot_mistakes(model: keras.Model, x: Any, y: Any, to_file: PictureFile = Non
 
     heads = getattr(model, "output_names", []) or list(y if isinstance(y, dict) else [model.name])  # a subclassed model
     labels = [np.ravel(truth) for truth in _in_order(y, heads)]
-    images = _in_order(x, [tensor.name for tensor in getattr(model, "inputs", None) or []])
-    images = [np.reshape(image, (-1, 28, 28)) for image in images]
-    outputs = keras.tree.flatten(model.predict(x, verbose=0)) if len(images[0]) else []
-    classes = [{*range(max(found.shape[1], 2))} for found in outputs]
-    right = [y.dtype.kind in "iu" and len(y) == len(images[0]) and {*y} <= known for y, known in zip(labels, classes)]
+    outputs = keras.tree.flatten(model.predict(x, verbose=0)) if all(map(len, labels)) else []
+    right = [
+        truth.dtype.kind in "iu" and len(truth) == len(found) and {*truth} <= {*range(max(found.shape[1], 2))}
+        for truth, found in zip(labels, outputs)
+    ]
     if not len(heads) == len(labels) == len(outputs) == sum(right):
         expected = f"`y` should hold the labels of {len(heads)} outputs, one whole number per image"
         received = [f"{len(truth)} of {np.unique(truth)[:10].tolist()}" for truth in labels]
         raise InputError(expected, " and ".join(received))
     if len(heads) == 1:
         heads = [title or model.name]
+    inputs = [t.name for t in getattr(model, "inputs", None) or [] if not isinstance(x, dict) or t.name in x]
+    images = [np.reshape(image, (-1, 28, 28)) for image in _in_order(x, inputs)]
     if len(images) > len(outputs):
         images = [np.concatenate(images, axis=2)]
     figure = plt.figure(figsize=(12, 5 * len(outputs)), layout="constrained")
