@@ -60,9 +60,9 @@ def train(
     InputError for wrong arguments, and for a folder that holds a run without either.
 
     Sets Python's, NumPy's and Keras's random seeds for the whole process: on one machine, the same ``seed`` gives the
-    same history to the bit. The command also trains small models on one thread, which is faster: in Python,
-    ``tf.config.threading.set_intra_op_parallelism_threads(1)``. Follows "Sequential API vs Functional API model in
-    Keras".
+    same history to the bit. The command also trains small models on one thread, which is faster; in Python, call
+    ``tf.config.threading.set_intra_op_parallelism_threads(1)`` before TensorFlow initializes. Follows "Sequential API
+    vs Functional API model in Keras".
 
     >>> train("sequential", epochs=1, data="sample").history.columns.tolist()
     ['accuracy', 'loss', 'val_accuracy', 'val_loss']
