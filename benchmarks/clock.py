@@ -27,7 +27,10 @@ class Clock:
     def epoch_done(self, logs: dict[str, float]) -> None:
         """Report the epoch's seconds and metrics; start the next one."""
         seconds = time.perf_counter() - self._start
-        self.report(epoch_seconds=seconds, logs={name: float(value) for name, value in logs.items()})
+        self.report(
+            epoch_seconds=seconds,
+            logs={name: float(value) for name, value in logs.items()},
+        )
         self.start()
 
 
@@ -51,7 +54,9 @@ def watch_fit(clock: Clock) -> None:
 
     fit = keras.Model.fit
 
-    def watched_fit(self: keras.Model, *arguments: Any, callbacks: Any = (), **keywords: Any) -> Any:
+    def watched_fit(
+        self: keras.Model, *arguments: Any, callbacks: Any = (), **keywords: Any
+    ) -> Any:
         clock.start()
         return fit(self, *arguments, callbacks=[Ticks(), *callbacks], **keywords)
 
@@ -60,8 +65,18 @@ def watch_fit(clock: Clock) -> None:
 
 def peak_memory() -> float:
     """Return the largest resident memory of this process so far, in MiB (Linux and macOS)."""
-    if sys.platform == "linux":  # ru_maxrss won't do there: a new process inherits that of its parent
-        return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))[1]) / 2**10
+    if (
+        sys.platform == "linux"
+    ):  # ru_maxrss won't do there: a new process inherits that of its parent
+        return (
+            int(
+                re.search(
+                    r"VmHWM:\s+(\d+)",
+                    Path("/proc/self/status").read_text(encoding="utf-8"),
+                )[1]
+            )
+            / 2**10
+        )
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

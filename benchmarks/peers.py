@@ -30,7 +30,16 @@ def package(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     from keras_model_wars.cli import app
 
     # With this seed it starts from the weights that the others read.
-    options = ["--data", folder / "digits.npz", "--epochs", epochs, "--seed", SEED, "--out", folder / "run"]
+    options = [
+        "--data",
+        folder / "digits.npz",
+        "--epochs",
+        epochs,
+        "--seed",
+        SEED,
+        "--out",
+        folder / "run",
+    ]
     app(["train", model, *map(str, options)], standalone_mode=False)
 
 
@@ -42,7 +51,9 @@ def article(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     (x_train, y_train), validation = load_digits(folder)
     network = getattr(models, f"build_{model}")()
     network.set_weights(load_weights(folder))
-    network.compile(loss="sparse_categorical_crossentropy", optimizer="sgd", metrics=["accuracy"])
+    network.compile(
+        loss="sparse_categorical_crossentropy", optimizer="sgd", metrics=["accuracy"]
+    )
     network.fit(x_train, y_train, epochs=epochs, validation_data=validation)
 
 
@@ -51,11 +62,16 @@ def pytorch(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     import torch
     from torch import nn
 
-    digits = [(torch.from_numpy(x), torch.from_numpy(y).long()) for x, y in load_digits(folder)]
+    digits = [
+        (torch.from_numpy(x), torch.from_numpy(y).long())
+        for x, y in load_digits(folder)
+    ]
     network = torch_network(model)
     with torch.no_grad():
         for parameter, array in zip(network.parameters(), load_weights(folder)):
-            parameter.copy_(torch.from_numpy(array.T))  # PyTorch's kernels are Keras's, transposed
+            parameter.copy_(
+                torch.from_numpy(array.T)
+            )  # PyTorch's kernels are Keras's, transposed
     optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
     cross_entropy = nn.CrossEntropyLoss()
 
@@ -68,7 +84,14 @@ def pytorch(model: str, folder: Path, epochs: int, clock: Clock) -> None:
             optimizer.step()
         return loss.item() * len(y), (logits.argmax(dim=1) == y).sum().item()
 
-    run_loop(digits, epochs, clock, shuffle=torch.randperm, step=step, validate=torch.no_grad()(step))
+    run_loop(
+        digits,
+        epochs,
+        clock,
+        shuffle=torch.randperm,
+        step=step,
+        validate=torch.no_grad()(step),
+    )
 
 
 def torch_network(model: str) -> Any:
@@ -77,12 +100,18 @@ def torch_network(model: str) -> Any:
     from torch import nn
 
     def dense(*widths: int) -> list[nn.Module]:
-        return [layer for pair in zip(widths, widths[1:]) for layer in (nn.Linear(*pair), nn.ReLU())]
+        return [
+            layer
+            for pair in zip(widths, widths[1:])
+            for layer in (nn.Linear(*pair), nn.ReLU())
+        ]
 
     class WideDeep(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.deep = nn.Sequential(nn.Flatten(), *dense(784, 2**14, 512, 784), nn.Unflatten(1, (28, 28)))
+            self.deep = nn.Sequential(
+                nn.Flatten(), *dense(784, 2**14, 512, 784), nn.Unflatten(1, (28, 28))
+            )
             self.output = nn.Linear(2 * 784, 10)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -115,14 +144,20 @@ def numpy_forward(x: np.ndarray, weights: Weights, bypass: bool) -> list[np.ndar
     for kernel, bias in zip(weights[:-2:2], weights[1:-2:2]):
         values.append(np.maximum(values[-1] @ kernel + bias, 0))
     if bypass:
-        values[-1] = np.concatenate([x, values[-1].reshape(x.shape)], axis=2).reshape(len(x), -1)
+        values[-1] = np.concatenate([x, values[-1].reshape(x.shape)], axis=2).reshape(
+            len(x), -1
+        )
     logits = values[-1] @ weights[-2] + weights[-1]
     logits -= logits.max(axis=1, keepdims=True)
     return [*values, logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))]
 
 
 def numpy_step(
-    x: np.ndarray, y: np.ndarray, weights: Weights, bypass: bool, learning_rate: float = LEARNING_RATE
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: Weights,
+    bypass: bool,
+    learning_rate: float = LEARNING_RATE,
 ) -> tuple[float, int]:
     """Take one step of SGD in place; return the sum of the losses and the number of right answers."""
     *values, log_probabilities = numpy_forward(x, weights, bypass)
@@ -147,20 +182,46 @@ def numpy_step(
 
 def numpy_score(log_probabilities: np.ndarray, y: np.ndarray) -> tuple[float, int]:
     """Return the sum of the losses and the number of right answers."""
-    return -log_probabilities[np.arange(len(y)), y].sum(), (log_probabilities.argmax(axis=1) == y).sum()
+    return -log_probabilities[np.arange(len(y)), y].sum(), (
+        log_probabilities.argmax(axis=1) == y
+    ).sum()
 
 
-def run_loop(digits: Any, epochs: int, clock: Clock, shuffle: Callable, step: Callable, validate: Callable) -> None:
+def run_loop(
+    digits: Any,
+    epochs: int,
+    clock: Clock,
+    shuffle: Callable,
+    step: Callable,
+    validate: Callable,
+) -> None:
     """Run the loop that PyTorch and NumPy leave to their users; ``step`` and ``validate`` take one batch."""
     (x_train, y_train), (x_valid, y_valid) = digits
     clock.start()
     for _ in range(epochs):
         order = shuffle(len(x_train))
-        batches = [order[start : start + BATCH_SIZE] for start in range(0, len(x_train), BATCH_SIZE)]
-        loss, accuracy = np.sum([step(x_train[b], y_train[b]) for b in batches], axis=0) / len(x_train)
-        batches = [slice(start, start + BATCH_SIZE) for start in range(0, len(x_valid), BATCH_SIZE)]
-        val_loss, val_accuracy = np.sum([validate(x_valid[b], y_valid[b]) for b in batches], axis=0) / len(x_valid)
-        clock.epoch_done({"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy})
+        batches = [
+            order[start : start + BATCH_SIZE]
+            for start in range(0, len(x_train), BATCH_SIZE)
+        ]
+        loss, accuracy = np.sum(
+            [step(x_train[b], y_train[b]) for b in batches], axis=0
+        ) / len(x_train)
+        batches = [
+            slice(start, start + BATCH_SIZE)
+            for start in range(0, len(x_valid), BATCH_SIZE)
+        ]
+        val_loss, val_accuracy = np.sum(
+            [validate(x_valid[b], y_valid[b]) for b in batches], axis=0
+        ) / len(x_valid)
+        clock.epoch_done(
+            {
+                "loss": loss,
+                "accuracy": accuracy,
+                "val_loss": val_loss,
+                "val_accuracy": val_accuracy,
+            }
+        )
 
 
 def load_digits(folder: Path) -> tuple[Digits, Digits]:
@@ -190,7 +251,9 @@ PEERS: dict[str, tuple[str, Callable[[str, Path, int, Clock], None]]] = {
 if __name__ == "__main__":
     peer, model_name, data_folder, number_of_epochs = sys.argv[1:]
     lines_out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # keeps progress bars and summaries out of the lines of JSON
+    os.dup2(
+        os.open(os.devnull, os.O_WRONLY), 1
+    )  # keeps progress bars and summaries out of the lines of JSON
     the_clock = Clock(sys.stdin, lines_out)
     PEERS[peer][1](model_name, Path(data_folder), int(number_of_epochs), the_clock)
     the_clock.report(peak_memory_mib=peak_memory())

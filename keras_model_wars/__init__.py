@@ -22,7 +22,14 @@ _MODULES = {
     "drawing": "draw_digit",
     "checks": "InputError",
 }
-_WITHOUT_KERAS = ("mnist", "splits", "experiments", "article_logs", "predicting", "checks")
+_WITHOUT_KERAS = (
+    "mnist",
+    "splits",
+    "experiments",
+    "article_logs",
+    "predicting",
+    "checks",
+)
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = sorted(_HOME)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit  # scipy.stats.t.ppf, without the second that scipy.stats takes to import
+from scipy.special import (
+    stdtrit,
+)  # scipy.stats.t.ppf, without the second that scipy.stats takes to import
 
 from keras_model_wars.checks import InputError
 
@@ -55,7 +57,9 @@ def seed_histories(model: str, *, sample: bool = False) -> list[pd.DataFrame]:
     return [history.drop(columns="seed") for _, history in table.groupby("seed")]
 
 
-def prediction_interval(histories: Sequence[History], confidence: float = 0.95) -> pd.DataFrame:
+def prediction_interval(
+    histories: Sequence[History], confidence: float = 0.95
+) -> pd.DataFrame:
     """Return the interval that should hold one more run's value, for every epoch and metric of several runs.
 
     Takes histories as Keras gives them, and returns a DataFrame indexed by ``epoch`` and ``metric`` with ``mean``,
@@ -66,10 +70,17 @@ def prediction_interval(histories: Sequence[History], confidence: float = 0.95) 
     >>> prediction_interval(seed_histories("sequential")).loc[(20, "val_accuracy"), "low"]
     """
     if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
-        raise InputError("`confidence` should be a number between 0 and 1", f"confidence={confidence!r}")
+        raise InputError(
+            "`confidence` should be a number between 0 and 1",
+            f"confidence={confidence!r}",
+        )
     values = _stacked(histories, 2)
     count, mean = values.shape[1], values.mean(axis=1)
-    reach = stdtrit(count - 1, (1 + confidence) / 2) * values.std(axis=1) * np.sqrt(1 + 1 / count)
+    reach = (
+        stdtrit(count - 1, (1 + confidence) / 2)
+        * values.std(axis=1)
+        * np.sqrt(1 + 1 / count)
+    )
     return pd.DataFrame({"mean": mean, "low": mean - reach, "high": mean + reach})
 
 
@@ -87,14 +98,22 @@ def how_typical(history: History, histories: Sequence[History]) -> Typicality:
     15
     """
     table = _stacked(histories, 3, history)
-    values, distances = table.replace([np.inf, -np.inf], np.nan).to_numpy(dtype=float), []
+    values, distances = (
+        table.replace([np.inf, -np.inf], np.nan).to_numpy(dtype=float),
+        [],
+    )
     for run in range(values.shape[1]):
         others = np.delete(values, run, axis=1)
         spread = others.std(axis=1, ddof=1)
         for epoch, metric in table.index[~(spread >= 1e-12)]:
             expected = f"`{metric}` should be finite and differ between the runs"
-            raise InputError(expected, f"{values[table.index.get_loc((epoch, metric))]} in epoch {epoch}")
-        z = (values[:, run] - others.mean(axis=1)) / (spread * np.sqrt(1 + 1 / others.shape[1]))
+            raise InputError(
+                expected,
+                f"{values[table.index.get_loc((epoch, metric))]} in epoch {epoch}",
+            )
+        z = (values[:, run] - others.mean(axis=1)) / (
+            spread * np.sqrt(1 + 1 / others.shape[1])
+        )
         distances.append(float(np.sqrt(np.mean(z**2))))
     distance, *rest = distances
     return Typicality(distance, tuple(rest), sum(other > distance for other in rest))
@@ -112,10 +131,20 @@ def compare_with_article(history: History, model: str) -> pd.DataFrame:
     """
     log, history = article_log(model).drop(columns="seconds"), as_history(history)
     if missing := [name for name in log if name not in history]:
-        raise InputError(f"`history` should have the metrics {', '.join(log)}", f"one without {', '.join(missing)}")
-    table = pd.concat({"article": _series(log), "measured": _series(history[list(log)])}, axis=1, join="inner")
+        raise InputError(
+            f"`history` should have the metrics {', '.join(log)}",
+            f"one without {', '.join(missing)}",
+        )
+    table = pd.concat(
+        {"article": _series(log), "measured": _series(history[list(log)])},
+        axis=1,
+        join="inner",
+    )
     if table.empty:
-        raise InputError(f"`history` should have epochs from 1 to {len(log)}", history.index[:3].tolist())
+        raise InputError(
+            f"`history` should have epochs from 1 to {len(log)}",
+            history.index[:3].tolist(),
+        )
     table["difference"] = table["measured"] - table["article"]
     table = table.join(prediction_interval(seed_histories(model)))
     table["inside"] = table["measured"].between(table["low"], table["high"])
@@ -136,8 +165,14 @@ def as_history(history: History) -> pd.DataFrame:
     except ValueError:  # ragged
         table = pd.DataFrame()
     if table.index.name != "epoch":
-        epochs = [epoch + 1 for epoch in epochs] if isinstance(epochs, list) else range(1, len(table) + 1)
-        table = table.set_axis(pd.Index(epochs, name="epoch")).drop(columns="epoch", errors="ignore")
+        epochs = (
+            [epoch + 1 for epoch in epochs]
+            if isinstance(epochs, list)
+            else range(1, len(table) + 1)
+        )
+        table = table.set_axis(pd.Index(epochs, name="epoch")).drop(
+            columns="epoch", errors="ignore"
+        )
     numeric = all(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)
     if "loss" not in table or table.empty or not numeric or not table.index.is_unique:
         expected = "`history` should be what `fit` returned or a run's: numbers, one row per epoch, a column `loss`"
@@ -150,7 +185,9 @@ def _read(model: str, kind: str) -> pd.DataFrame:
     if not isinstance(model, str) or model not in LOGGED_MODELS:
         expected = f"`model` should be one that the first article trained: {', '.join(LOGGED_MODELS)}"
         raise InputError(expected, repr(model))
-    return pd.read_csv(Path(__file__).parent / "logs" / f"{model}{kind}.csv", index_col="epoch")
+    return pd.read_csv(
+        Path(__file__).parent / "logs" / f"{model}{kind}.csv", index_col="epoch"
+    )
 
 
 def _series(history: pd.DataFrame) -> pd.Series:
@@ -158,13 +195,26 @@ def _series(history: pd.DataFrame) -> pd.Series:
     return history.rename_axis(columns="metric").unstack().swaplevel()
 
 
-def _stacked(histories: Sequence[History], lowest: int, *first: History) -> pd.DataFrame:
+def _stacked(
+    histories: Sequence[History], lowest: int, *first: History
+) -> pd.DataFrame:
     """Return runs as a table of one column per run and one row per epoch and metric that all of them have."""
     if not isinstance(histories, (list, tuple)) or len(histories) < lowest:
-        received = f"{len(histories)} of them" if isinstance(histories, (list, tuple)) else type(histories).__name__
+        received = (
+            f"{len(histories)} of them"
+            if isinstance(histories, (list, tuple))
+            else type(histories).__name__
+        )
         raise InputError(f"`histories` should be a list of {lowest} or more", received)
     runs = [*first, *histories]
-    table = pd.concat([_series(as_history(run)) for run in runs], axis=1, join="inner", keys=range(len(runs)))
+    table = pd.concat(
+        [_series(as_history(run)) for run in runs],
+        axis=1,
+        join="inner",
+        keys=range(len(runs)),
+    )
     if table.empty:
-        raise InputError("`histories` should have epochs and metrics in common", "none in common")
+        raise InputError(
+            "`histories` should have epochs and metrics in common", "none in common"
+        )
     return table

@@ -22,7 +22,9 @@ _CHATTER = re.compile(
     r"|To enable the following|Fontconfig warning"
 )
 # Every model traces its own functions, and TensorFlow takes five models in one process for a mistake.
-logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+logging.getLogger("tensorflow").addFilter(
+    lambda record: "tf.function retracing" not in record.getMessage()
+)
 
 
 class InputError(ValueError, TypeError):
@@ -33,11 +35,16 @@ class InputError(ValueError, TypeError):
         return ". Received: ".join(map(str, self.args)).rstrip(".") + "."
 
 
-def whole_number(name: str, value: Any, lowest: int = 1, highest: int = 2**31 - 1) -> int:
+def whole_number(
+    name: str, value: Any, lowest: int = 1, highest: int = 2**31 - 1
+) -> int:
     """Return a whole number from ``lowest`` to ``highest`` as an int, or raise an InputError."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not lowest <= value <= highest:
-        raise InputError(f"`{name}` should be a whole number from {lowest:,} to {highest:,}", f"{name}={value!r}")
+        raise InputError(
+            f"`{name}` should be a whole number from {lowest:,} to {highest:,}",
+            f"{name}={value!r}",
+        )
     return int(value)
 
 
@@ -45,7 +52,9 @@ def positive_number(name: str, value: Any) -> float:
     """Return a finite number above zero as a float, or raise an InputError."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not real or not 0 < value <= sys.float_info.max:
-        raise InputError(f"`{name}` should be a finite number above zero", f"{name}={value!r}")
+        raise InputError(
+            f"`{name}` should be a finite number above zero", f"{name}={value!r}"
+        )
     return float(value)
 
 
@@ -61,14 +70,22 @@ def array(name: str, value: Any, expected: str, kinds: str = "biuf") -> np.ndarr
     with suppress(ValueError, TypeError, OverflowError):  # ragged
         value = np.asarray(value)
     if getattr(value, "dtype", np.dtype(object)).kind not in kinds:
-        received = f"dtype={value.dtype}" if isinstance(value, np.ndarray) else f"a ragged {type(value).__name__}"
+        received = (
+            f"dtype={value.dtype}"
+            if isinstance(value, np.ndarray)
+            else f"a ragged {type(value).__name__}"
+        )
         raise InputError(f"`{name}` should be {expected}", received)
     return value
 
 
 def picture_path(path: PictureFile) -> PictureFile:
     """Return ``path``, or raise an InputError if it has an unsupported file extension for a picture."""
-    if path is not None and file_path("to_file", path).suffix.lower() not in (".png", ".svg", ".pdf"):
+    if path is not None and file_path("to_file", path).suffix.lower() not in (
+        ".png",
+        ".svg",
+        ".pdf",
+    ):
         raise InputError("The picture's file should end in .png, .svg, .pdf", path)
     return path
 
@@ -109,13 +126,19 @@ def import_keras(intra_op_threads: int | None = None) -> Any:
             if intra_op_threads:
                 import tensorflow as tf
 
-                with suppress(RuntimeError):  # initialized already, by somebody else's code with their own threads
-                    tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
+                with suppress(
+                    RuntimeError
+                ):  # initialized already, by somebody else's code with their own threads
+                    tf.config.threading.set_intra_op_parallelism_threads(
+                        intra_op_threads
+                    )
             keras.ops.zeros(1)
             return keras
         except (ImportError, ValueError) as error:  # not installed, or no such backend
             received = f"{os.environ.get('KERAS_BACKEND')!r} ({error})"
-            raise InputError("KERAS_BACKEND should be unset or name an installed backend", received) from None
+            raise InputError(
+                "KERAS_BACKEND should be unset or name an installed backend", received
+            ) from None
 
 
 @contextmanager
@@ -124,7 +147,11 @@ def quiet_stderr() -> Iterator[None]:
     try:
         sys.stderr.flush()
         screen = os.dup(2)
-    except (AttributeError, OSError, ValueError):  # no standard error, as in a windowed program
+    except (
+        AttributeError,
+        OSError,
+        ValueError,
+    ):  # no standard error, as in a windowed program
         yield
         return
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as caught:

@@ -25,23 +25,59 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
     """
     image = Image.new("L", (280, 280), 255)
     pen, paper = ImageDraw.Draw(image), image.copy()
-    shapes = {name: image_shapes(model) for name, model in models.items()} if isinstance(models, dict) else {}
-    asked = {name: [image] * len(inputs) for name, (inputs, width) in shapes.items() if width == 10}
+    shapes = (
+        {name: image_shapes(model) for name, model in models.items()}
+        if isinstance(models, dict)
+        else {}
+    )
+    asked = {
+        name: [image] * len(inputs)
+        for name, (inputs, width) in shapes.items()
+        if width == 10
+    }
     if not asked:
-        raise InputError("`models` should be a dict with a model that takes single digits", repr(models))
-    outputs = [f"{name}\n{output}" for name in asked for output in getattr(models[name], "output_names", ["output"])]
+        raise InputError(
+            "`models` should be a dict with a model that takes single digits",
+            repr(models),
+        )
+    outputs = [
+        f"{name}\n{output}"
+        for name in asked
+        for output in getattr(models[name], "output_names", ["output"])
+    ]
     size, widths = (4 + 1.6 * len(outputs), 4.2), [2.5, *[1] * len(outputs)]
-    figure, (field, *panels) = plt.subplots(1, len(widths), figsize=size, width_ratios=widths)
-    figure.set_label("Keras Model Wars")  # what older versions of matplotlib show as the window's title
+    figure, (field, *panels) = plt.subplots(
+        1, len(widths), figsize=size, width_ratios=widths
+    )
+    figure.set_label(
+        "Keras Model Wars"
+    )  # what older versions of matplotlib show as the window's title
     figure.canvas.manager.set_window_title(figure.get_label())
     shown = field.imshow(image, cmap="gray", vmin=0, vmax=255)
-    field.set(title="Draw a digit\n(right click: clear)", xticks=[], yticks=[], navigate=False)
+    field.set(
+        title="Draw a digit\n(right click: clear)", xticks=[], yticks=[], navigate=False
+    )
     for panel, output in zip(panels, outputs):
         panel.set_title(output, fontsize=9, parse_math=False)
-        panel.set(xlim=(0, 1), ylim=(9.6, -0.6), xticks=[0, 1], yticks=range(10), navigate=False)
-    bars = [bar for panel in panels for bar in panel.barh(range(10), 0, color=LAYER_COLORS["output"])]
+        panel.set(
+            xlim=(0, 1),
+            ylim=(9.6, -0.6),
+            xticks=[0, 1],
+            yticks=range(10),
+            navigate=False,
+        )
+    bars = [
+        bar
+        for panel in panels
+        for bar in panel.barh(range(10), 0, color=LAYER_COLORS["output"])
+    ]
     if pairs := ", ".join(name for name in shapes if name not in asked):
-        figure.supxlabel(f"Left out, because they compare two images: {pairs}", fontsize=9, parse_math=False, wrap=True)
+        figure.supxlabel(
+            f"Left out, because they compare two images: {pairs}",
+            fontsize=9,
+            parse_math=False,
+            wrap=True,
+        )
     figure.tight_layout()  # once: a constrained layout is computed again for every stroke
     stroke, answered = [], 0.0
 
@@ -58,7 +94,12 @@ def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
         ended = event.name == "button_release_event"
         if ended or (stroke and time.monotonic() > answered + 0.3):
             try:
-                widths = np.vstack([predict_digits(models[name], images) for name, images in asked.items()]).flat
+                widths = np.vstack(
+                    [
+                        predict_digits(models[name], images)
+                        for name, images in asked.items()
+                    ]
+                ).flat
             except InputError:  # nothing drawn yet, or no clear digit
                 widths = [0] * len(bars)
             for bar, width in zip(bars, widths):

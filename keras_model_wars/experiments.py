@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from keras_model_wars.checks import InputError, import_keras
 from keras_model_wars.mnist import Mnist
-from keras_model_wars.splits import Splits, prepare_digits, prepare_flat, prepare_pairs, prepare_two_inputs
+from keras_model_wars.splits import (
+    Splits,
+    prepare_digits,
+    prepare_flat,
+    prepare_pairs,
+    prepare_two_inputs,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -33,24 +39,44 @@ class Experiment:
 
     def build(self, **keywords: Any) -> "keras.Model":
         """Build the uncompiled model with ``build_NAME`` of ``models``; the keywords are the builder's."""
-        keras = import_keras()  # here, because listing the experiments need not wait for it
+        keras = (
+            import_keras()
+        )  # here, because listing the experiments need not wait for it
         from keras_model_wars import models
 
         builder = getattr(models, f"build_{self.name}")
         model = builder(**keywords)
         if not isinstance(model, keras.Model):
             where = f"{builder.__code__.co_filename}, line {builder.__code__.co_firstlineno}"
-            raise RuntimeError(f"build_{self.name} ({where}) should return a Keras model. Received: {model!r}.")
+            raise RuntimeError(
+                f"build_{self.name} ({where}) should return a Keras model. Received: {model!r}."
+            )
         return model
 
 
 _LARGE = {"epochs": 10, "intra_op_threads": None}
 _ALL = (
     Experiment("sequential", "Sequential: a plain stack of layers", prepare_digits),
-    Experiment("wide_deep", "Functional: wide and deep, with a bypass", prepare_digits, **_LARGE),
-    Experiment("two_input_two_output", "Functional: two inputs and two outputs", prepare_two_inputs, **_LARGE),
-    Experiment("added_sequential", "Sequential: layers added one by one, on flat vectors", prepare_flat),
-    Experiment("functional_twin", "Functional: the Sequential model's twin", prepare_digits),
+    Experiment(
+        "wide_deep",
+        "Functional: wide and deep, with a bypass",
+        prepare_digits,
+        **_LARGE,
+    ),
+    Experiment(
+        "two_input_two_output",
+        "Functional: two inputs and two outputs",
+        prepare_two_inputs,
+        **_LARGE,
+    ),
+    Experiment(
+        "added_sequential",
+        "Sequential: layers added one by one, on flat vectors",
+        prepare_flat,
+    ),
+    Experiment(
+        "functional_twin", "Functional: the Sequential model's twin", prepare_digits
+    ),
     Experiment(
         "shared_layers",
         "Functional: do two images show the same digit? One shared stack of layers",
@@ -66,5 +92,7 @@ EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 def find_experiment(name: str) -> Experiment:
     """Return the experiment of that name, or raise an InputError that lists the known names."""
     if not isinstance(name, str) or name not in EXPERIMENTS:
-        raise InputError(f"`model` should be one of {', '.join(EXPERIMENTS)}", repr(name))
+        raise InputError(
+            f"`model` should be one of {', '.join(EXPERIMENTS)}", repr(name)
+        )
     return EXPERIMENTS[name]

@@ -53,7 +53,9 @@ def build_wide_deep(hidden_units: tuple[int, int] = (2**14, 512)) -> keras.Model
     return keras.Model(inputs, outputs, name="wide_deep")
 
 
-def build_two_input_two_output(hidden_units: tuple[int, int] = (2**14, 512), branch_units: int = 512) -> keras.Model:
+def build_two_input_two_output(
+    hidden_units: tuple[int, int] = (2**14, 512), branch_units: int = 512
+) -> keras.Model:
     """Build the first article's model with two inputs and two outputs that share one deep path.
 
     Takes two images of shape (28, 28), float32 in [0, 1], named ``input_a`` and ``input_b``, and returns ten
@@ -65,7 +67,10 @@ def build_two_input_two_output(hidden_units: tuple[int, int] = (2**14, 512), bra
     >>> build_two_input_two_output(hidden_units=(64, 32), branch_units=16).output_names
     ['output_a', 'output_b']
     """
-    first, second, branch = *_two_widths(hidden_units), whole_number("branch_units", branch_units)
+    first, second, branch = (
+        *_two_widths(hidden_units),
+        whole_number("branch_units", branch_units),
+    )
     input_a = keras.Input((28, 28), name="input_a")
     input_b = keras.Input((28, 28), name="input_b")
     x = layers.Flatten(name="flatten")(input_a)
@@ -82,10 +87,14 @@ def build_two_input_two_output(hidden_units: tuple[int, int] = (2**14, 512), bra
     b = layers.Flatten(name="flatten_b")(b)
     b = layers.Dense(branch, activation="relu", name="hidden_b")(b)
     output_b = layers.Dense(10, activation="softmax", name="output_b")(b)
-    return keras.Model([input_a, input_b], [output_a, output_b], name="two_input_two_output")
+    return keras.Model(
+        [input_a, input_b], [output_a, output_b], name="two_input_two_output"
+    )
 
 
-def build_added_sequential(hidden_units: tuple[int, int] = (256, 128)) -> keras.Sequential:
+def build_added_sequential(
+    hidden_units: tuple[int, int] = (256, 128),
+) -> keras.Sequential:
     """Build the second article's Sequential model: layers added one by one, activations as layers of their own.
 
     Takes flat vectors of 784 pixels, float32 in [0, 1], and returns ten probabilities: the network of
@@ -151,6 +160,13 @@ def build_shared_layers(hidden_units: tuple[int, int] = (256, 128)) -> keras.Mod
 
 def _two_widths(hidden_units: tuple[int, int]) -> tuple[int, ...]:
     if not isinstance(hidden_units, (tuple, list)) or len(hidden_units) != 2:
-        received = f"hidden_units={hidden_units!r}. To add a layer, add a line to the builder"
-        raise InputError("`hidden_units` should be two whole numbers above zero, such as (256, 128)", received)
-    return tuple(whole_number("hidden_units", units, highest=2**16) for units in hidden_units)
+        received = (
+            f"hidden_units={hidden_units!r}. To add a layer, add a line to the builder"
+        )
+        raise InputError(
+            "`hidden_units` should be two whole numbers above zero, such as (256, 128)",
+            received,
+        )
+    return tuple(
+        whole_number("hidden_units", units, highest=2**16) for units in hidden_units
+    )

@@ -25,13 +25,20 @@ def scale_pixels(x: np.ndarray) -> np.ndarray:
     >>> scale_pixels(np.array([0, 255], dtype="uint8"))
     array([0., 1.], dtype=float32)
     """
-    x = array("x", x, "pixels as whole numbers from 0 to 255, as they were loaded", kinds="iu")
+    x = array(
+        "x", x, "pixels as whole numbers from 0 to 255, as they were loaded", kinds="iu"
+    )
     if x.dtype != np.uint8 and x.size and not (x.min() >= 0 and x.max() <= 255):
-        raise InputError("`x` should be pixels as whole numbers from 0 to 255", f"{x.min()} to {x.max()}")
+        raise InputError(
+            "`x` should be pixels as whole numbers from 0 to 255",
+            f"{x.min()} to {x.max()}",
+        )
     return np.divide(x, np.float32(255), dtype=np.float32)
 
 
-def split_validation(x: np.ndarray, y: np.ndarray, validation_size: int | None = None) -> tuple[tuple, tuple]:
+def split_validation(
+    x: np.ndarray, y: np.ndarray, validation_size: int | None = None
+) -> tuple[tuple, tuple]:
     """Set the first digits aside as the validation set, as the first article does.
 
     Takes images (count, 28, 28) and labels (count,) and returns ``(x_train, y_train), (x_val, y_val)``.
@@ -46,7 +53,9 @@ def split_validation(x: np.ndarray, y: np.ndarray, validation_size: int | None =
     return (x[size:], y[size:]), (x[:size], y[:size])
 
 
-def split_two_inputs(x: np.ndarray, y: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def split_two_inputs(
+    x: np.ndarray, y: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Cut the digits into halves, in order, for the model with two inputs and two outputs.
 
     Takes images (count, 28, 28) and labels (count,). Returns ``{"input_a", "input_b"}`` and ``{"output_a",
@@ -62,7 +71,9 @@ def split_two_inputs(x: np.ndarray, y: np.ndarray) -> tuple[dict[str, np.ndarray
     return inputs, {"output_a": y[:half], "output_b": y[half : 2 * half]}
 
 
-def make_pairs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def make_pairs(
+    x: np.ndarray, y: np.ndarray, seed: int = 0
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Make pairs of digits, half of them showing the same digit, for the model with shared layers.
 
     Takes images (count, 28, 28) and labels (count,). Returns ``{"left", "right"}``, each (count, 28, 28), and labels
@@ -73,11 +84,15 @@ def make_pairs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> tuple[dict[str, n
 
     >>> pairs, same = make_pairs(x_train, y_train)
     """
-    x, y = _same_length(x, array("y", y, "one label per digit, whole numbers", kinds="iu"))
+    x, y = _same_length(
+        x, array("y", y, "one label per digit, whole numbers", kinds="iu")
+    )
     seed = whole_number("seed", seed, lowest=0, highest=2**32 - 1)
     digits = np.unique(y)
     if y.ndim != 1 or len(digits) < 2:
-        expected = "`y` should have the shape (count,) and hold two or more different digits"
+        expected = (
+            "`y` should have the shape (count,) and hold two or more different digits"
+        )
         raise InputError(expected, f"shape {y.shape}, digits {digits[:10].tolist()}")
     random = np.random.default_rng(seed)
     same = random.permutation(np.arange(len(y)) < (len(y) + 1) // 2)
@@ -86,7 +101,9 @@ def make_pairs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> tuple[dict[str, n
     wanted = digits[(np.searchsorted(digits, y) + steps) % len(digits)]
     partner = np.empty(len(y), dtype=np.int64)
     for digit in digits:
-        partner[wanted == digit] = random.choice(np.flatnonzero(y == digit), np.count_nonzero(wanted == digit))
+        partner[wanted == digit] = random.choice(
+            np.flatnonzero(y == digit), np.count_nonzero(wanted == digit)
+        )
     return {"left": x, "right": x[partner]}, same.astype(np.uint8)
 
 
@@ -103,8 +120,14 @@ def prepare_two_inputs(mnist: Mnist) -> Splits:
     x, y = split_two_inputs(x_train, y_train)
     # The last fifth, as Keras's own `validation_split=0.2` takes it.
     size = int(len(y["output_a"]) * 0.8)
-    train = ({name: a[:size] for name, a in x.items()}, {name: a[:size] for name, a in y.items()})
-    validation = ({name: a[size:] for name, a in x.items()}, {name: a[size:] for name, a in y.items()})
+    train = (
+        {name: a[:size] for name, a in x.items()},
+        {name: a[:size] for name, a in y.items()},
+    )
+    validation = (
+        {name: a[size:] for name, a in x.items()},
+        {name: a[size:] for name, a in y.items()},
+    )
     return Splits(train, validation, split_two_inputs(*test))
 
 
@@ -121,5 +144,8 @@ def prepare_pairs(mnist: Mnist) -> Splits:
 def _same_length(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     x, y = array("x", x, "an array of images"), array("y", y, "an array of labels")
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or len(x) < 2:
-        raise InputError("`x` and `y` should be arrays of one length, two or more", f"shapes {x.shape} and {y.shape}")
+        raise InputError(
+            "`x` and `y` should be arrays of one length, two or more",
+            f"shapes {x.shape} and {y.shape}",
+        )
     return x, y

@@ -13,10 +13,27 @@ import pandas as pd
 import tensorflow as tf
 
 from keras_model_wars.article_logs import LOGGED_MODELS, compare_with_article
-from keras_model_wars.checks import InputError, file_path, positive_number, replacing, whole_number
+from keras_model_wars.checks import (
+    InputError,
+    file_path,
+    positive_number,
+    replacing,
+    whole_number,
+)
 from keras_model_wars.experiments import Experiment, find_experiment
-from keras_model_wars.mnist import FULL_TRAIN_DIGITS, Mnist, check_mnist, find_mnist, fingerprint
-from keras_model_wars.plotting import plot_article_comparison, plot_learning_curves, plot_mistakes, plot_model
+from keras_model_wars.mnist import (
+    FULL_TRAIN_DIGITS,
+    Mnist,
+    check_mnist,
+    find_mnist,
+    fingerprint,
+)
+from keras_model_wars.plotting import (
+    plot_article_comparison,
+    plot_learning_curves,
+    plot_mistakes,
+    plot_model,
+)
 from keras_model_wars.runs import RUN_FILES, RunRecord
 from keras_model_wars.splits import Splits
 
@@ -68,10 +85,18 @@ def train(
     ['accuracy', 'loss', 'val_accuracy', 'val_loss']
     """
     experiment = find_experiment(model)
-    batch_size = whole_number("batch_size", experiment.batch_size if batch_size is None else batch_size)
-    rate = positive_number("learning_rate", experiment.learning_rate if learning_rate is None else learning_rate)
+    batch_size = whole_number(
+        "batch_size", experiment.batch_size if batch_size is None else batch_size
+    )
+    rate = positive_number(
+        "learning_rate",
+        experiment.learning_rate if learning_rate is None else learning_rate,
+    )
     seed = whole_number("seed", seed, lowest=0, highest=2**32 - 1)
-    for name, number in (("epochs", epochs), ("steps_per_execution", steps_per_execution)):
+    for name, number in (
+        ("epochs", epochs),
+        ("steps_per_execution", steps_per_execution),
+    ):
         if number is not None:
             whole_number(name, number)
     if (resume and overwrite) or ((resume or overwrite) and out is None):
@@ -81,26 +106,48 @@ def train(
     there = folder is not None and (folder / "run.json").exists()
     if there and not (resume or overwrite):
         instead = "Continue it with resume=True or --resume, or start over with overwrite=True or --overwrite"
-        raise InputError("`out` should be a folder without a run", f"{folder}, which holds one. {instead}")
+        raise InputError(
+            "`out` should be a folder without a run",
+            f"{folder}, which holds one. {instead}",
+        )
 
     keras.utils.set_random_seed(seed)
     network = experiment.build(**builder_keywords)
     from_file = data is None or isinstance(data, (str, os.PathLike))
-    mnist, source = find_mnist(data) if from_file else (check_mnist(data, "`data`"), "arrays passed to train")
+    mnist, source = (
+        find_mnist(data)
+        if from_file
+        else (check_mnist(data, "`data`"), "arrays passed to train")
+    )
     splits = experiment.prepare(mnist)
     digits = ReshuffledDataset(*splits.train, batch_size=batch_size, seed=seed)
-    settings = {"model": model, "epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "seed": seed}
-    record = RunRecord(folder, network, settings | builder_keywords | {"digits": fingerprint(mnist)}, source)
+    settings = {
+        "model": model,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": rate,
+        "seed": seed,
+    }
+    record = RunRecord(
+        folder,
+        network,
+        settings | builder_keywords | {"digits": fingerprint(mnist)},
+        source,
+    )
     if there and resume:
         network = record.resume(network, len(digits.dataset))
     else:
         record.start(experiment.epochs)
-    if not record.saved:  # a resumed model comes back compiled, with the optimizer's momentum
+    if (
+        not record.saved
+    ):  # a resumed model comes back compiled, with the optimizer's momentum
         network.compile(
             optimizer=keras.optimizers.SGD(rate, momentum=experiment.momentum),
             loss=experiment.loss,
             # Today's Keras refuses the article's single ["accuracy"] for two outputs, and wants one list per output.
-            metrics=["accuracy"] if len(network.outputs) == 1 else [["accuracy"] for _ in network.outputs],
+            metrics=["accuracy"]
+            if len(network.outputs) == 1
+            else [["accuracy"] for _ in network.outputs],
         )
     network.steps_per_execution = steps_per_execution or _steps(len(digits.dataset))
 
@@ -126,9 +173,14 @@ def train(
         )
     except KeyboardInterrupt:
         if record.saved:
-            print(f"\nStopped after {record.saved} of {record.epochs} epochs. Continue with --resume.", file=sys.stderr)
+            print(
+                f"\nStopped after {record.saved} of {record.epochs} epochs. Continue with --resume.",
+                file=sys.stderr,
+            )
         raise
-    test_metrics = network.evaluate(*splits.test, batch_size=batch_size, verbose=0, return_dict=True)
+    test_metrics = network.evaluate(
+        *splits.test, batch_size=batch_size, verbose=0, return_dict=True
+    )
     run = Run(network, record.history, test_metrics, folder)
     _finish(run, record, experiment, splits, mnist, verbose)
     return run
@@ -149,11 +201,17 @@ class ReshuffledDataset(keras.callbacks.Callback):
 
     def __init__(self, x: Any, y: Any, *, batch_size: int, seed: int):
         super().__init__()
-        arrays = keras.tree.map_structure(tf.convert_to_tensor, (x, y))  # held once; every batch is gathered from here
+        arrays = keras.tree.map_structure(
+            tf.convert_to_tensor, (x, y)
+        )  # held once; every batch is gathered from here
         self._count, self._seed = len(keras.tree.flatten(y)[0]), seed
         # A variable, because a Python generator within the input costs time; see benchmarks/README.md.
-        with tf.device("CPU:0"):  # where tf.data reads it, also when a graphics card trains
-            self._order = order = tf.Variable(epoch_order(self._count, seed, epoch=0), trainable=False)
+        with tf.device(
+            "CPU:0"
+        ):  # where tf.data reads it, also when a graphics card trains
+            self._order = order = tf.Variable(
+                epoch_order(self._count, seed, epoch=0), trainable=False
+            )
         # Batches are ready long before they are needed; tuning and more threads only take cores from the training.
         options = tf.data.Options()
         options.autotune.enabled = False
@@ -161,7 +219,11 @@ class ReshuffledDataset(keras.callbacks.Callback):
         self.dataset = (
             tf.data.Dataset.range(0, self._count, batch_size)
             .map(lambda start: order.read_value()[start : start + batch_size])
-            .map(lambda digits: tf.nest.map_structure(lambda array: tf.gather(array, digits), arrays))
+            .map(
+                lambda digits: tf.nest.map_structure(
+                    lambda array: tf.gather(array, digits), arrays
+                )
+            )
             .prefetch(16)
             .with_options(options)
         )
@@ -179,7 +241,14 @@ def _steps(batches: int) -> int:
     return math.ceil(batches / math.ceil(batches / 64))
 
 
-def _finish(run: Run, record: RunRecord, experiment: Experiment, splits: Splits, mnist: Mnist, verbose: bool) -> None:
+def _finish(
+    run: Run,
+    record: RunRecord,
+    experiment: Experiment,
+    splits: Splits,
+    mnist: Mnist,
+    verbose: bool,
+) -> None:
     """Draw a finished run's pictures into its folder, complete its record, and print how it ended."""
     name, title, folder, lacking = experiment.name, experiment.title, run.folder, ""
     if name not in LOGGED_MODELS:
@@ -193,13 +262,22 @@ def _finish(run: Run, record: RunRecord, experiment: Experiment, splits: Splits,
             comparison = compare_with_article(run.history, name)
             with replacing(folder / "article_comparison.csv") as temporary:
                 comparison.to_csv(temporary, index=False)
-            plot_article_comparison(comparison, folder / "article_comparison.png", title=title)
+            plot_article_comparison(
+                comparison, folder / "article_comparison.png", title=title
+            )
         record.write(final_epoch=run.history.iloc[-1].to_dict(), test=run.test_metrics)
     if verbose:
-        for metric in (metric for metric in run.test_metrics if metric.endswith("accuracy")):
+        for metric in (
+            metric for metric in run.test_metrics if metric.endswith("accuracy")
+        ):
             validation = run.history[f"val_{metric}"].iloc[-1]
-            print(f"{metric}: validation {validation:.4f}, test {run.test_metrics[metric]:.4f}")
+            print(
+                f"{metric}: validation {validation:.4f}, test {run.test_metrics[metric]:.4f}"
+            )
         if lacking:
             print(f"No comparison with the article: {lacking}.")
         if folder:
-            print(f"Written to {folder}: " + ", ".join(file for file in RUN_FILES if (folder / file).exists()))
+            print(
+                f"Written to {folder}: "
+                + ", ".join(file for file in RUN_FILES if (folder / file).exists())
+            )

@@ -37,7 +37,9 @@ def make_figures(data: str) -> None:
     """Train every model in full with seed 0, and leave its files in figures/MODEL."""
     (x_train, y_train), _ = kmw.load_mnist(data)
     if len(x_train) != FULL_TRAIN_DIGITS:
-        raise SystemExit(f"error: the figures need the full MNIST. Received: {len(x_train):,} training digits.")
+        raise SystemExit(
+            f"error: the figures need the full MNIST. Received: {len(x_train):,} training digits."
+        )
     kmw.plot_samples(x_train[:40], y_train[:40], FIGURES / "samples.png")
     for model in kmw.EXPERIMENTS:
         folder = FIGURES / model
@@ -54,7 +56,13 @@ def add_seeds(data: str, count: int) -> None:
         log = LOGS / (f"{model}_seeds.csv" if full else f"{model}_sample_seeds.csv")
         there = set(pd.read_csv(log)["seed"]) if log.exists() else set()
         for seed in sorted({*range(1, count + 1)} - there):
-            run = train(model, seed=seed, data=mnist, epochs=None if full else SAMPLE_EPOCHS[model], verbose=False)
+            run = train(
+                model,
+                seed=seed,
+                data=mnist,
+                epochs=None if full else SAMPLE_EPOCHS[model],
+                verbose=False,
+            )
             _append(log, run.history, seed=seed)
             print(f"{log.name}: seed {seed}", flush=True)
 
@@ -65,7 +73,12 @@ def add_versions(data: str) -> None:
     there = set(pd.read_csv(VERSION_LOG)["version"]) if VERSION_LOG.exists() else set()
     for version in VERSIONS:
         if version.name not in there:
-            _append(VERSION_LOG, train_version(version, data=mnist).history, version=version.name, model=version.model)
+            _append(
+                VERSION_LOG,
+                train_version(version, data=mnist).history,
+                version=version.name,
+                model=version.model,
+            )
             print(f"{VERSION_LOG.name}: {version.name}", flush=True)
 
 
@@ -80,7 +93,11 @@ def _append(log: Path, history: pd.DataFrame, **columns: object) -> None:
 
 
 # Plain words, which wrap on a narrow screen; a name in code does not.
-IN_WORDS = {"sequential": "Sequential", "wide_deep": "wide and deep", "two_input_two_output": "two inputs and outputs"}
+IN_WORDS = {
+    "sequential": "Sequential",
+    "wide_deep": "wide and deep",
+    "two_input_two_output": "two inputs and outputs",
+}
 
 
 def models_table() -> pd.DataFrame:
@@ -88,7 +105,9 @@ def models_table() -> pd.DataFrame:
     rows = []
     for name, experiment in kmw.EXPERIMENTS.items():
         run = json.loads((FIGURES / name / "run.json").read_text(encoding="utf-8"))
-        metrics = [f"val_{metric}" for metric in run["test"] if metric.endswith("accuracy")]
+        metrics = [
+            f"val_{metric}" for metric in run["test"] if metric.endswith("accuracy")
+        ]
         last = kmw.article_log(name).iloc[-1] if name in LOGGED_MODELS else None
         shows = experiment.title.split(": ", 1)[1]
         rows.append(
@@ -110,7 +129,9 @@ def accuracy_table() -> pd.DataFrame:
         rows.append(
             {
                 "model": experiment.title,
-                "validation": _accuracies(run["final_epoch"], [f"val_{metric}" for metric in metrics]),
+                "validation": _accuracies(
+                    run["final_epoch"], [f"val_{metric}" for metric in metrics]
+                ),
                 "test": _accuracies(run["test"], metrics),
             }
         )
@@ -121,10 +142,17 @@ def seeds_table() -> pd.DataFrame:
     """Return three rows per model of the article: its log, our seed 0, and the other seeds, as the log is among them."""
     rows = []
     for model, words in IN_WORDS.items():
-        log, ours, seeds = kmw.article_log(model).drop(columns="seconds"), _history(model), kmw.seed_histories(model)
+        log, ours, seeds = (
+            kmw.article_log(model).drop(columns="seconds"),
+            _history(model),
+            kmw.seed_histories(model),
+        )
         comparison = kmw.compare_with_article(ours, model)
         of_log, of_ours = kmw.how_typical(log, seeds), kmw.how_typical(ours, seeds)
-        for who, typical, inside in (("the article", of_log, "article_inside"), ("our seed 0", of_ours, "inside")):
+        for who, typical, inside in (
+            ("the article", of_log, "article_inside"),
+            ("our seed 0", of_ours, "inside"),
+        ):
             rows.append(
                 {
                     "run": f"{words}: {who}",
@@ -135,7 +163,12 @@ def seeds_table() -> pd.DataFrame:
             )
         distances = f"{min(of_log.others):.2f} to {max(of_log.others):.2f}"
         rows.append(
-            {"run": f"{words}: {len(seeds)} other seeds", "inside": "", "distance": distances, "seeds farther": ""}
+            {
+                "run": f"{words}: {len(seeds)} other seeds",
+                "inside": "",
+                "distance": distances,
+                "seeds farther": "",
+            }
         )
     return pd.DataFrame(rows)
 
@@ -149,9 +182,14 @@ def versions_table() -> pd.DataFrame:
         history = log.loc[log["version"] == version.name, seeds[0].columns]
         row = {"version": f"{IN_WORDS[version.model]}: {version.name}"}
         if np.isfinite(history).all(axis=None):
-            early, whole = (kmw.how_typical(history.head(epochs), seeds) for epochs in (2, len(history)))
+            early, whole = (
+                kmw.how_typical(history.head(epochs), seeds)
+                for epochs in (2, len(history))
+            )
             row["2 epochs"] = _distance(early)
-            row["all epochs"] = f"{len(history)}: {_distance(whole)}" if len(history) > 2 else ""
+            row["all epochs"] = (
+                f"{len(history)}: {_distance(whole)}" if len(history) > 2 else ""
+            )
             row["told apart"] = "no" if early.farther and whole.farther else "yes"
         else:
             row |= {"2 epochs": "diverges", "all epochs": "", "told apart": "yes"}
@@ -163,7 +201,11 @@ def alike_versions() -> str:
     """Return in words which wrong versions are not told apart."""
     table = versions_table()
     alike = "; ".join(table.loc[table["told apart"] == "no", "version"])
-    return f"Not told apart from our model with another seed: {alike}." if alike else "All of them are told apart."
+    return (
+        f"Not told apart from our model with another seed: {alike}."
+        if alike
+        else "All of them are told apart."
+    )
 
 
 def last_epoch_table() -> pd.DataFrame:
@@ -172,11 +214,16 @@ def last_epoch_table() -> pd.DataFrame:
     for model, words in IN_WORDS.items():
         comparison = kmw.compare_with_article(_history(model), model)
         last = comparison[
-            comparison["metric"].str.endswith("accuracy") & (comparison["epoch"] == comparison["epoch"].max())
+            comparison["metric"].str.endswith("accuracy")
+            & (comparison["epoch"] == comparison["epoch"].max())
         ]
         for row in last.itertuples():
             part = "validation" if row.metric.startswith("val_") else "training"
-            output = f" of output {found[1].upper()}" if (found := re.search("output_(.)", row.metric)) else ""
+            output = (
+                f" of output {found[1].upper()}"
+                if (found := re.search("output_(.)", row.metric))
+                else ""
+            )
             rows.append(
                 {
                     "accuracy": f"{words}: {part}{output}",
@@ -193,15 +240,24 @@ def seconds_table() -> pd.DataFrame:
     rows = []
     for model, words in IN_WORDS.items():
         record = json.loads((FIGURES / model / "run.json").read_text(encoding="utf-8"))
-        then, now = kmw.article_log(model)["seconds"].min(), min(record["seconds_per_epoch"])
-        rows.append({"seconds per epoch": words, "article": f"{then:.0f}", "here": f"{now:.1f}"})
+        then, now = (
+            kmw.article_log(model)["seconds"].min(),
+            min(record["seconds_per_epoch"]),
+        )
+        rows.append(
+            {"seconds per epoch": words, "article": f"{then:.0f}", "here": f"{now:.1f}"}
+        )
     return pd.DataFrame(rows)
 
 
 def scoreboard_table() -> pd.DataFrame:
     """Return the scoreboard with names that can be broken on a narrow screen."""
     return kmw.scoreboard().rename(
-        columns={"Sequential": "Sequen&shy;tial", "Functional": "Func&shy;tional", "subclassed": "sub&shy;classed"}
+        columns={
+            "Sequential": "Sequen&shy;tial",
+            "Functional": "Func&shy;tional",
+            "subclassed": "sub&shy;classed",
+        }
     )
 
 
@@ -213,15 +269,23 @@ def as_list(table: pd.DataFrame, item: str, evidence: str) -> str:
 
 def claims_list() -> str:
     """Return the articles' claims as a list."""
-    claims = kmw.claims().replace({"holds": {"yes": "The claim holds.", "no": "**The claim is wrong.**"}})
+    claims = kmw.claims().replace(
+        {"holds": {"yes": "The claim holds.", "no": "**The claim is wrong.**"}}
+    )
     return as_list(
-        claims, "**{statement}**\\\n  The {article} article: {the article}. Keras: {Keras}. {holds}", "evidence"
+        claims,
+        "**{statement}**\\\n  The {article} article: {the article}. Keras: {Keras}. {holds}",
+        "evidence",
     )
 
 
 def changes_list() -> str:
     """Return what has changed since the articles as a list."""
-    return as_list(kmw.changes(), "**{in the articles}**\\\n  Today's form: {today's form} → {tried}.", "today")
+    return as_list(
+        kmw.changes(),
+        "**{in the articles}**\\\n  Today's form: {today's form} → {tried}.",
+        "today",
+    )
 
 
 def pitfalls_list() -> str:
@@ -252,11 +316,21 @@ def fill(page: str) -> str:
     def table(match: re.Match) -> str:
         made = TABLES[match[1]]()
         if isinstance(made, pd.DataFrame):
-            made = tabulate(made, headers="keys", tablefmt="pipe", showindex=False, disable_numparse=True)
-            made = re.sub(r" +\|", " |", re.sub(r"-{3,}", "--", made))  # narrow, for diffs
+            made = tabulate(
+                made,
+                headers="keys",
+                tablefmt="pipe",
+                showindex=False,
+                disable_numparse=True,
+            )
+            made = re.sub(
+                r" +\|", " |", re.sub(r"-{3,}", "--", made)
+            )  # narrow, for diffs
         return f"<!-- table: {match[1]} -->\n{made}\n<!-- end -->"
 
-    return re.sub(r"<!-- table: ([\w ]+) -->\n.*?<!-- end -->", table, page, flags=re.DOTALL)
+    return re.sub(
+        r"<!-- table: ([\w ]+) -->\n.*?<!-- end -->", table, page, flags=re.DOTALL
+    )
 
 
 def _accuracies(values: dict, metrics: list[str]) -> str:
@@ -275,8 +349,12 @@ def main() -> None:
     """Do what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="an mnist.npz as Keras's, or sample")
-    parser.add_argument("--seeds", type=int, metavar="N", help="make the histories of the seeds 1 to N")
-    parser.add_argument("--versions", action="store_true", help="make the histories of wrong versions")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="make the histories of the seeds 1 to N"
+    )
+    parser.add_argument(
+        "--versions", action="store_true", help="make the histories of wrong versions"
+    )
     parser.add_argument("--tables", action="store_true", help="make the pages' tables")
     options = parser.parse_args()
     if options.tables:

@@ -43,14 +43,20 @@ def build_shallow() -> keras.Model:
     x = layers.Dense(784, activation="relu")(x)
     x = layers.Reshape((28, 28))(x)
     x = layers.Concatenate()([inputs, x])
-    return keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
+    return keras.Model(
+        inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(x))
+    )
 
 
 def prepare_last(mnist: Mnist) -> Splits:
     """Prepare MNIST with the last digits as validation set."""
     (x_train, y_train), (x_test, y_test) = mnist
     x, size = scale_pixels(x_train), len(x_train) // 12
-    return Splits((x[:-size], y_train[:-size]), (x[-size:], y_train[-size:]), (scale_pixels(x_test), y_test))
+    return Splits(
+        (x[:-size], y_train[:-size]),
+        (x[-size:], y_train[-size:]),
+        (scale_pixels(x_test), y_test),
+    )
 
 
 def prepare_unscaled(mnist: Mnist) -> Splits:
@@ -64,9 +70,19 @@ VERSIONS = (
     Version("learning rate 0.02", "sequential", 20, {"learning_rate": 0.02}),
     Version("learning rate 0.013", "sequential", 20, {"learning_rate": 0.013}),
     Version("batches of 64", "sequential", 20, {"batch_size": 64}),
-    Version("the last 5,000 digits as validation set", "sequential", 20, prepare=prepare_last),
+    Version(
+        "the last 5,000 digits as validation set",
+        "sequential",
+        20,
+        prepare=prepare_last,
+    ),
     Version("pixels not scaled", "sequential", 20, prepare=prepare_unscaled),
-    Version("hidden layers of 300 and 100 units", "sequential", 20, {"hidden_units": (300, 100)}),
+    Version(
+        "hidden layers of 300 and 100 units",
+        "sequential",
+        20,
+        {"hidden_units": (300, 100)},
+    ),
     Version("a branch of 784 units", "two_input_two_output", 2, {"branch_units": 784}),
 )
 
@@ -74,8 +90,18 @@ VERSIONS = (
 def train_version(version: Version, **settings: Any) -> Run:
     """Train a version as ``train`` does its model; ``settings`` are those of ``train``."""
     experiment = EXPERIMENTS[version.model]
-    changed = dataclasses.replace(experiment, prepare=version.prepare or experiment.prepare)
+    changed = dataclasses.replace(
+        experiment, prepare=version.prepare or experiment.prepare
+    )
     builder = f"build_{version.model}"
     build = version.build or getattr(models, builder)
-    with mock.patch.dict(EXPERIMENTS, {version.model: changed}), mock.patch.object(models, builder, build):
-        return train(version.model, **{"epochs": version.epochs, "verbose": False} | version.settings | settings)
+    with (
+        mock.patch.dict(EXPERIMENTS, {version.model: changed}),
+        mock.patch.object(models, builder, build),
+    ):
+        return train(
+            version.model,
+            **{"epochs": version.epochs, "verbose": False}
+            | version.settings
+            | settings,
+        )

@@ -23,9 +23,27 @@ ROOT = Path(__file__).parents[1]
 FULL_MNIST = os.environ.get(ENVIRONMENT_VARIABLE)
 # A mistake should be found within a minute: models and numbers first; processes, browsers and kernels last.
 ORDER = (
-    "models", "splits", "apis", "training", "article_logs", "mnist", "predicting", "runs", "plotting", "checks",
-    "claims", "cli", "report", "mistakes", "seeds", "drawing", "benchmarks", "docs", "processes", "notebooks",
-)  # fmt: skip
+    "models",
+    "splits",
+    "apis",
+    "training",
+    "article_logs",
+    "mnist",
+    "predicting",
+    "runs",
+    "plotting",
+    "checks",
+    "claims",
+    "cli",
+    "report",
+    "mistakes",
+    "seeds",
+    "drawing",
+    "benchmarks",
+    "docs",
+    "processes",
+    "notebooks",
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -45,7 +63,9 @@ def assert_same_run(run, other):
     """Hold that two runs are equal to the bit."""
     pd.testing.assert_frame_equal(run.history, other.history, check_exact=True)
     assert run.test_metrics == other.test_metrics
-    for ours, theirs in zip(run.model.get_weights(), other.model.get_weights(), strict=True):
+    for ours, theirs in zip(
+        run.model.get_weights(), other.model.get_weights(), strict=True
+    ):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -89,7 +109,9 @@ def few_digits_file(few_digits, tmp_path_factory):
 def full_mnist():
     """The path of the full MNIST."""
     if not FULL_MNIST:
-        pytest.skip(f"needs the full MNIST: name an mnist.npz as Keras lays it out in {ENVIRONMENT_VARIABLE}")
+        pytest.skip(
+            f"needs the full MNIST: name an mnist.npz as Keras lays it out in {ENVIRONMENT_VARIABLE}"
+        )
     return Path(FULL_MNIST).absolute()
 
 
@@ -97,14 +119,22 @@ def full_mnist():
 def good_run(sample, tmp_path_factory):
     """The Sequential model after ten quick epochs on the sample: right for nine test digits in ten."""
     out = tmp_path_factory.mktemp("good") / "sequential"
-    return kmw.train("sequential", epochs=10, learning_rate=0.1, data=sample, out=out, verbose=False)
+    return kmw.train(
+        "sequential", epochs=10, learning_rate=0.1, data=sample, out=out, verbose=False
+    )
 
 
 @pytest.fixture(scope="session")
 def small_runs(few_digits, tmp_path_factory):
     """One small run of each kind of model, by name; their folders lie side by side. Don't change them."""
     folder = tmp_path_factory.mktemp("small") / "runs"
-    settings = {"epochs": 2, "seed": 3, "hidden_units": (16, 8), "data": few_digits, "verbose": False}
+    settings = {
+        "epochs": 2,
+        "seed": 3,
+        "hidden_units": (16, 8),
+        "data": few_digits,
+        "verbose": False,
+    }
     models = ("sequential", "wide_deep", "two_input_two_output", "shared_layers")
     return {model: kmw.train(model, out=folder / model, **settings) for model in models}
 
@@ -112,7 +142,9 @@ def small_runs(few_digits, tmp_path_factory):
 @pytest.fixture
 def command(monkeypatch, capfd):
     """Run the command in this process, where TensorFlow is imported already."""
-    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # the command sets it for its process
+    monkeypatch.setattr(
+        warnings, "formatwarning", warnings.formatwarning
+    )  # the command sets it for its process
 
     def run(*arguments):
         with pytest.raises(SystemExit) as stop:
@@ -126,17 +158,44 @@ def command(monkeypatch, capfd):
 def start_process(tmp_path_factory):
     """Start a program beside the interpreter, with the network out of reach; what is returned waits for its result."""
     # Without what would lead to digits, caches or a network, or color what is printed.
-    left_out = ("KERAS", "MPL", "XDG", "PYTHON", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "DISPLAY")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    environment = {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
-    environment["HOME"] = environment["USERPROFILE"] = str(tmp_path_factory.mktemp("home"))
+    left_out = (
+        "KERAS",
+        "MPL",
+        "XDG",
+        "PYTHON",
+        "FORCE_COLOR",
+        "PY_COLORS",
+        "GITHUB_ACTIONS",
+        "DISPLAY",
+    )
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(left_out)
+    }
+    environment = {
+        name: value
+        for name, value in kept.items()
+        if not name.lower().endswith("_proxy")
+    }
+    environment["HOME"] = environment["USERPROFILE"] = str(
+        tmp_path_factory.mktemp("home")
+    )
     # Nothing listens there, so every download is refused at once.
-    environment |= {"HTTPS_PROXY": "http://127.0.0.1:1", "PYTHONUTF8": "1", "COLUMNS": "120"}
+    environment |= {
+        "HTTPS_PROXY": "http://127.0.0.1:1",
+        "PYTHONUTF8": "1",
+        "COLUMNS": "120",
+    }
 
     def start(program, *arguments, folder, **variables):
         command = [str(Path(sys.executable).parent / program), *map(str, arguments)]
-        pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE) | {"stdin": subprocess.DEVNULL}
-        process = subprocess.Popen(command, cwd=folder, env=environment | variables, encoding="utf-8", **pipes)
+        pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE) | {
+            "stdin": subprocess.DEVNULL
+        }
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment | variables, encoding="utf-8", **pipes
+        )
 
         def wait():
             out, err = process.communicate(timeout=300)

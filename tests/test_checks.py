@@ -19,13 +19,18 @@ def test_every_public_name_is_there():
         assert name in dir(keras_model_wars)
     assert issubclass(InputError, ValueError)
     assert issubclass(InputError, TypeError)
-    with pytest.raises(AttributeError, match="'keras_model_wars' has no attribute 'build_resnet'"):
+    with pytest.raises(
+        AttributeError, match="'keras_model_wars' has no attribute 'build_resnet'"
+    ):
         _ = keras_model_wars.build_resnet
 
 
 def test_known_log_messages_are_held_and_all_else_let_through(capfd):
     with quiet_stderr():
-        os.write(2, b"W0000 00:00:1 cuda.cc:1] no cuda here\na message of weight\nFontconfig warning: no fonts\n")
+        os.write(
+            2,
+            b"W0000 00:00:1 cuda.cc:1] no cuda here\na message of weight\nFontconfig warning: no fonts\n",
+        )
     assert capfd.readouterr().err == "a message of weight\n"
     with pytest.raises(ZeroDivisionError), quiet_stderr():
         1 / os.write(2, b"why it fails\n") / 0
@@ -40,7 +45,10 @@ def test_missing_backend_is_named(monkeypatch):
 
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr(keras.ops, "zeros", refuse)
-    with pytest.raises(InputError, match="KERAS_BACKEND should .*Received: 'jax' .*No module named 'jax'"):
+    with pytest.raises(
+        InputError,
+        match="KERAS_BACKEND should .*Received: 'jax' .*No module named 'jax'",
+    ):
         import_keras()
 
 
@@ -51,7 +59,9 @@ def test_threads_of_an_initialized_process_stay_as_they_are():
     assert tf.config.threading.get_intra_op_parallelism_threads() == threads
 
 
-def test_file_is_replaced_when_it_is_whole_and_has_the_permissions_of_any_new_file(tmp_path):
+def test_file_is_replaced_when_it_is_whole_and_has_the_permissions_of_any_new_file(
+    tmp_path,
+):
     path = tmp_path / "new" / "file.txt"
     for text in ("old", "new"):
         with replacing(path) as temporary:
@@ -62,11 +72,15 @@ def test_file_is_replaced_when_it_is_whole_and_has_the_permissions_of_any_new_fi
     assert path.read_text() == "new"
     assert [file.name for file in path.parent.iterdir()] == ["file.txt"]
     (tmp_path / "usual").touch()
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "usual").stat().st_mode
+    )
 
 
 @pytest.mark.parametrize(("failures", "left"), [(3, "new"), (99, "old")])
-def test_file_that_windows_holds_open_is_tried_again_and_then_given_up(tmp_path, monkeypatch, failures, left):
+def test_file_that_windows_holds_open_is_tried_again_and_then_given_up(
+    tmp_path, monkeypatch, failures, left
+):
     path, calls = tmp_path / "file.txt", []
     path.write_text("old")
     rename = type(path).replace

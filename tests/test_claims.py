@@ -12,7 +12,11 @@ from keras_model_wars import changes, claims, pitfalls, scoreboard
 def only(monkeypatch, table, rows, word):
     """Try only the row of a table that contains a word."""
     module = inspect.getmodule(table)
-    monkeypatch.setattr(module, rows, [row for row in getattr(module, rows) if word in " ".join(map(str, row))])
+    monkeypatch.setattr(
+        module,
+        rows,
+        [row for row in getattr(module, rows) if word in " ".join(map(str, row))],
+    )
     return table().iloc[0]
 
 
@@ -27,12 +31,20 @@ def test_a_statement_holds_if_keras_does_what_the_article_says_with_what_was_mea
     ]
     assert len(tried) == 18
     assert set(tried["article"]) == {"first", "second"}
-    refused, evidence = tried[tried["Keras"] == "refuses"]["evidence"], tried["evidence"]
+    refused, evidence = (
+        tried[tried["Keras"] == "refuses"]["evidence"],
+        tried["evidence"],
+    )
     assert refused.str.fullmatch(r"ValueError: \S.{20,}").all()
-    for statement in ("a Sequential model has several inputs", "a Sequential model has its input elsewhere than first"):
+    for statement in (
+        "a Sequential model has several inputs",
+        "a Sequential model has its input elsewhere than first",
+    ):
         assert "You cannot add a different Input layer" in refused[statement]
     measured = evidence.str.extract("differ by (.*)")[0].dropna().astype(float)
-    assert measured["a Sequential model shares a layer, used twice along its chain"] > 0.1
+    assert (
+        measured["a Sequential model shares a layer, used twice along its chain"] > 0.1
+    )
     assert measured["a Functional model shares a layer, used twice"] == 0
     assert measured["a Functional model leads its input past the deep path"] > 0
     assert measured["a Functional model says what a Sequential one says"] == 0
@@ -50,11 +62,12 @@ def test_changes_show_the_warning_or_error_and_a_form_without():
     for line, today in {
         "`Dense(32, input_dim=784)`": "UserWarning: Do not pass",
         "`Flatten(input_shape=[28, 28])`": "UserWarning: Do not pass",
-        "`metrics=['accuracy']` for two outputs": "ValueError", "`plot_model` without Graphviz": "ImportError",
+        "`metrics=['accuracy']` for two outputs": "ValueError",
+        "`plot_model` without Graphviz": "ImportError",
         "metrics named `dense_14_accuracy`": "dense_N_accuracy",
         "`Train on 55000 samples`, `55000/55000`, `106us/sample`": "2/2",
         "`fit([X_A, X_B], [y_A, y_B], validation_split=0.2)`": "val_output_b_loss",
-    }.items():  # fmt: skip
+    }.items():
         assert today in table.loc[line, "today"]
     assert not table["tried"].str.contains("Error|Warning").any()
 
@@ -62,29 +75,46 @@ def test_changes_show_the_warning_or_error_and_a_form_without():
 def test_the_first_column_with_every_yes_is_the_api_to_take():
     table = scoreboard().set_index("what you need")
     assert list(table.columns) == ["Sequential", "Functional", "subclassed"]
-    first = {need: "".join(cell[0] for cell in row) for need, *row in table.itertuples()}
+    first = {
+        need: "".join(cell[0] for cell in row) for need, *row in table.itertuples()
+    }
     assert first == {
-        "a plain stack of layers": "yyy", "branches that join": "nyy", "several inputs": "nyy",
-        "several outputs, each with its own layer": "nyy", "a layer used twice, and restored from a file": "nyy",
-        "parameters counted and diagram drawn before any data": "yyn", "the output of a hidden layer": "yyn",
+        "a plain stack of layers": "yyy",
+        "branches that join": "nyy",
+        "several inputs": "nyy",
+        "several outputs, each with its own layer": "nyy",
+        "a layer used twice, and restored from a file": "nyy",
+        "parameters counted and diagram drawn before any data": "yyn",
+        "the output of a hidden layer": "yyn",
         "input of a wrong width refused on the first call": "yyn",
-        "loaded from a .keras file where its class is not defined": "yyn", "depth that depends on the data": "nny",
-    }  # fmt: skip
+        "loaded from a .keras file where its class is not defined": "yyn",
+        "depth that depends on the data": "nny",
+    }
 
 
 def test_every_pitfall_is_fallen_into_and_cured():
     table = pitfalls()
     found = [
-        ("gives -3", "gives 3"), ("ValueError: The structure of `inputs` doesn't match", "gives 3"),
+        ("gives -3", "gives 3"),
+        ("ValueError: The structure of `inputs` doesn't match", "gives 3"),
         ("accuracy 1.00, val_accuracy 0.00", "accuracy 1.00, val_accuracy 1.00"),
         ("takes the same order", "takes another order"),
         ("its predictions differ by 0.", "its predictions differ by 0"),
         ("accuracy 0.", "accuracy 1.00, val_accuracy 1.00"),
-        ("ValueError: Arguments `target` and `output`", "accuracy 1.00, val_accuracy 1.00"),
-        ("ValueError: ", "output_a_accuracy, output_a_loss, output_b_accuracy, output_b_loss"),
+        (
+            "ValueError: Arguments `target` and `output`",
+            "accuracy 1.00, val_accuracy 1.00",
+        ),
+        (
+            "ValueError: ",
+            "output_a_accuracy, output_a_loss, output_b_accuracy, output_b_loss",
+        ),
         ("ValueError: A KerasTensor cannot be used", "gives shape (None,)"),
-        ("AttributeError: The layer dense has never been called", "gives shape (None, 4)"),
-    ]  # fmt: skip
+        (
+            "AttributeError: The layer dense has never been called",
+            "gives shape (None, 4)",
+        ),
+    ]
     for row, (today, cured) in zip(table.itertuples(), found, strict=True):
         assert today in row.today
         assert row.cured.endswith(cured)
@@ -101,7 +131,11 @@ def test_claims_scoreboard_and_pitfalls_follow_the_installed_keras(monkeypatch):
     assert only(monkeypatch, scoreboard, "_NEEDS", "counted")["Functional"] == "no"
     monkeypatch.delattr(keras.Sequential, "add")
     row = only(monkeypatch, claims, "_CLAIMS", "layer by layer")
-    assert (row["Keras"], row["evidence"][:14], row["holds"]) == ("refuses", "AttributeError", "no")
+    assert (row["Keras"], row["evidence"][:14], row["holds"]) == (
+        "refuses",
+        "AttributeError",
+        "no",
+    )
 
 
 def test_a_bug_in_an_attempt_is_no_refusal(monkeypatch):

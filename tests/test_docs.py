@@ -16,11 +16,31 @@ from keras_model_wars import article_log, how_typical, seed_histories
 sys.path.append(str(ROOT / "scripts"))
 import make_figures  # noqa: E402
 
-FILES = [path for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "tests/*.md") for path in ROOT.glob(pattern)]
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(FILES)}
-README, RESULTS, CLAIMS, CI = (PAGES[name] for name in ("README.md", "docs/results.md", "docs/claims.md", "docs/ci.md"))
-TABLES = [(name, table) for name, text in PAGES.items() for table in re.findall(r"<!-- table: (.+) -->", text)]
-OF_KERAS = ("scoreboard", "claims", "changes", "pitfalls", "keras")  # what the installed Keras does
+FILES = [
+    path
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "tests/*.md")
+    for path in ROOT.glob(pattern)
+]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(FILES)
+}
+README, RESULTS, CLAIMS, CI = (
+    PAGES[name]
+    for name in ("README.md", "docs/results.md", "docs/claims.md", "docs/ci.md")
+)
+TABLES = [
+    (name, table)
+    for name, text in PAGES.items()
+    for table in re.findall(r"<!-- table: (.+) -->", text)
+]
+OF_KERAS = (
+    "scoreboard",
+    "claims",
+    "changes",
+    "pitfalls",
+    "keras",
+)  # what the installed Keras does
 
 
 def code(page):
@@ -35,9 +55,15 @@ def made(table):
 def test_readme_is_one_page_that_screens_show_whole():
     lines = README.splitlines()
     assert len(lines) <= 120
-    assert [line for line in lines if len(line) > 160 and not line.startswith("![")] == []
-    assert len(re.findall("^(?!# %%).+$", code(README)[0], flags=re.MULTILINE)) == 10, "ten lines of Python"
-    assert re.search(r"<!-- test command -->\n```sh\n.*pytest\n```\n", README), "as .ci/run reads it"
+    assert [
+        line for line in lines if len(line) > 160 and not line.startswith("![")
+    ] == []
+    assert len(re.findall("^(?!# %%).+$", code(README)[0], flags=re.MULTILINE)) == 10, (
+        "ten lines of Python"
+    )
+    assert re.search(r"<!-- test command -->\n```sh\n.*pytest\n```\n", README), (
+        "as .ci/run reads it"
+    )
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -48,27 +74,49 @@ def test_every_link_and_picture_is_there(name):
         page = (ROOT / name).parent / path
         assert page.exists(), link
         if heading:
-            headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-            assert heading in [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings]
+            headings = re.findall(
+                r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE
+            )
+            assert heading in [
+                re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings
+            ]
 
 
 @pytest.mark.parametrize(("name", "table"), TABLES)
 def test_tables_are_those_that_the_script_makes(name, table):
-    if table in OF_KERAS and (stated := re.search(r"Made with Keras ([\d.]+)\.", CLAIMS)[1]) != keras.version():
-        pytest.skip(f"the page states what Keras {stated} does, and {keras.version()} is installed")
-    (shown,) = re.findall(rf"<!-- table: {table} -->\n.*?<!-- end -->", PAGES[name], flags=re.DOTALL)
+    if (
+        table in OF_KERAS
+        and (stated := re.search(r"Made with Keras ([\d.]+)\.", CLAIMS)[1])
+        != keras.version()
+    ):
+        pytest.skip(
+            f"the page states what Keras {stated} does, and {keras.version()} is installed"
+        )
+    (shown,) = re.findall(
+        rf"<!-- table: {table} -->\n.*?<!-- end -->", PAGES[name], flags=re.DOTALL
+    )
     assert made(table) == shown
 
 
 def test_imports_run_one_way_as_drawn():
-    drawn = re.search(r"Imports run one way.*?```\n(.*?)```", PAGES["CONTRIBUTING.md"], flags=re.DOTALL)[1]
-    level = {name: place for place, names in enumerate(drawn.split(">")) for name in re.findall(r"\w+", names)}
+    drawn = re.search(
+        r"Imports run one way.*?```\n(.*?)```",
+        PAGES["CONTRIBUTING.md"],
+        flags=re.DOTALL,
+    )[1]
+    level = {
+        name: place
+        for place, names in enumerate(drawn.split(">"))
+        for name in re.findall(r"\w+", names)
+    }
     for path in (ROOT / "keras_model_wars").glob("[!_]*.py"):
         text = path.read_text(encoding="utf-8")
         imported = re.findall(r"from keras_model_wars\.(\w+) import", text)
         imported += re.findall(r"from keras_model_wars import (\w+)", text)
         assert imported or path.stem == "checks"
-        assert not [name for name in imported if level[name] <= level[path.stem]], path.name
+        assert not [name for name in imported if level[name] <= level[path.stem]], (
+            path.name
+        )
 
 
 def test_every_table_is_on_a_page_that_the_script_fills():
@@ -78,37 +126,59 @@ def test_every_table_is_on_a_page_that_the_script_fills():
 
 def test_ten_lines_run_twice_and_print_what_is_shown(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    shown, names = re.search(r"They print:\n```\n(.*?)```", README, flags=re.DOTALL)[1], {}
+    shown, names = (
+        re.search(r"They print:\n```\n(.*?)```", README, flags=re.DOTALL)[1],
+        {},
+    )
     for _ in range(2):
         exec(code(README)[0], names)
         # Another machine has other last digits; the words and the shape are the same.
-        assert re.sub(r"[\d. ]+", "", capsys.readouterr().out) == re.sub(r"[\d. ]+", "", shown)
+        assert re.sub(r"[\d. ]+", "", capsys.readouterr().out) == re.sub(
+            r"[\d. ]+", "", shown
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("model", ["sequential", "wide_deep", "two_input_two_output"])
-def test_distances_recomputed_with_pandas_are_those_of_how_typical(model, monkeypatch, capsys):
+def test_distances_recomputed_with_pandas_are_those_of_how_typical(
+    model, monkeypatch, capsys
+):
     monkeypatch.chdir(ROOT)
     exec(code(RESULTS)[0].replace('"sequential"', repr(model)), names := {})
-    typical = how_typical(article_log(model).drop(columns="seconds"), seed_histories(model))
-    others = {f"seed {seed}": distance for seed, distance in enumerate(typical.others, start=1)}
+    typical = how_typical(
+        article_log(model).drop(columns="seconds"), seed_histories(model)
+    )
+    others = {
+        f"seed {seed}": distance
+        for seed, distance in enumerate(typical.others, start=1)
+    }
     assert names["distances"] == pytest.approx(others | {"article": typical.distance})
     assert len(capsys.readouterr().out.splitlines()) == len(typical.others) + 2
 
 
-def test_check_for_a_model_of_ones_own_passes_the_right_one_and_fails_wrong_ones(monkeypatch, tmp_path):
+def test_check_for_a_model_of_ones_own_passes_the_right_one_and_fails_wrong_ones(
+    monkeypatch, tmp_path
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    for name, text in zip(("my_model.py", "make_histories.py", "test_my_model.py"), code(CI), strict=True):
+    for name, text in zip(
+        ("my_model.py", "make_histories.py", "test_my_model.py"), code(CI), strict=True
+    ):
         Path(name).write_text(text)
     runpy.run_path("make_histories.py")
     assert pd.read_csv("histories.csv")["seed"].nunique() == 20
     check = runpy.run_path("test_my_model.py")["test_my_model_learns_as_it_did"]
     check()
     my_model = sys.modules.pop("my_model")
-    mistakes = {"train": functools.partial(my_model.train, learning_rate=0.2), "x_train": my_model.x_train * 255}
+    mistakes = {
+        "train": functools.partial(my_model.train, learning_rate=0.2),
+        "x_train": my_model.x_train * 255,
+    }
     for name, wrong in mistakes.items():
         with monkeypatch.context() as patch:
             patch.setattr(my_model, name, wrong)
-            with pytest.raises(AssertionError, match=r"No seed is as far .* as this run (.*\n)*val_accuracy"):
+            with pytest.raises(
+                AssertionError,
+                match=r"No seed is as far .* as this run (.*\n)*val_accuracy",
+            ):
                 check()

@@ -59,7 +59,9 @@ def paper(figure):
 
 def bars(figure):
     """The lengths of the bars, one row per panel."""
-    return np.array([[bar.get_width() for bar in panel.patches] for panel in figure.axes[1:]])
+    return np.array(
+        [[bar.get_width() for bar in panel.patches] for panel in figure.axes[1:]]
+    )
 
 
 @pytest.mark.parametrize("digit", STROKES)
@@ -87,15 +89,26 @@ def test_strokes_are_separate_and_bars_move_while_one_is_drawn_along_the_edge(fi
 
 
 def test_two_inputs_show_both_outputs_and_pairs_are_left_out(small_runs):
-    figure = draw_digit({name: run.model for name, run in small_runs.items() if name != "wide_deep"})
+    figure = draw_digit(
+        {name: run.model for name, run in small_runs.items() if name != "wide_deep"}
+    )
     draw(figure, *STROKES[7][0])
     titles = [panel.get_title() for panel in figure.axes[1:]]
-    assert titles == ["sequential\noutput", "two_input_two_output\noutput_a", "two_input_two_output\noutput_b"]
+    assert titles == [
+        "sequential\noutput",
+        "two_input_two_output\noutput_a",
+        "two_input_two_output\noutput_b",
+    ]
     assert bars(figure).sum(axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
-    assert figure.get_supxlabel() == "Left out, because they compare two images: shared_layers"
+    assert (
+        figure.get_supxlabel()
+        == "Left out, because they compare two images: shared_layers"
+    )
 
 
-def test_page_answers_in_a_browser_at_the_next_free_port_until_interrupted(good_run, tmp_path, monkeypatch, capsys):
+def test_page_answers_in_a_browser_at_the_next_free_port_until_interrupted(
+    good_run, tmp_path, monkeypatch, capsys
+):
     opened = Queue()
     monkeypatch.setattr("webbrowser.open", lambda url: opened.put(url) or True)
 
@@ -106,7 +119,10 @@ def test_page_answers_in_a_browser_at_the_next_free_port_until_interrupted(good_
                 window.get(url)
                 for digit in STROKES:
                     draw_in_browser(window, digit)
-                assert window.find_element(By.CLASS_NAME, "ui-dialog-title").text == "Keras Model Wars"
+                assert (
+                    window.find_element(By.CLASS_NAME, "ui-dialog-title").text
+                    == "Keras Model Wars"
+                )
                 return url, window.get_log("browser")
         finally:
             time.sleep(1)  # until the server handles the signal
@@ -131,8 +147,14 @@ def draw_in_browser(window, digit):
     wait(lambda _: canvas.size["height"] == figure.bbox.height)
     for points in STROKES[digit]:
         # The browser counts from the middle, and downward.
-        first, *others = (figure.axes[0].transAxes.transform(points) - figure.bbox.size / 2) * (1, -1)
-        mouse = ActionChains(window, duration=50).move_to_element_with_offset(canvas, *first).click_and_hold()
+        first, *others = (
+            figure.axes[0].transAxes.transform(points) - figure.bbox.size / 2
+        ) * (1, -1)
+        mouse = (
+            ActionChains(window, duration=50)
+            .move_to_element_with_offset(canvas, *first)
+            .click_and_hold()
+        )
         for point in others:
             mouse.move_to_element_with_offset(canvas, *point)
         mouse.release().perform()

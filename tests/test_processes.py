@@ -16,14 +16,28 @@ SMALL = {"epochs": 4, "hidden_units": (16, 8), "verbose": False}
 
 
 def read_history(folder):
-    return pd.read_csv(folder / "history.csv", index_col="epoch", dtype=str).astype(float).rename(index=int)
+    return (
+        pd.read_csv(folder / "history.csv", index_col="epoch", dtype=str)
+        .astype(float)
+        .rename(index=int)
+    )
 
 
 def test_what_needs_no_keras_does_not_import_it(run_process, few_digits_file, tmp_path):
-    result = run_process("keras-model-wars", "train", "--help", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    result = run_process(
+        "keras-model-wars",
+        "train",
+        "--help",
+        folder=tmp_path,
+        PYTHONPROFILEIMPORTTIME="1",
+    )
     assert (result.status, "--epochs" in result.out) == (0, True)
     assert "| keras_model_wars" in " ".join(result.err.split())
-    assert not [line for line in result.err.splitlines() if line.endswith(("| keras", "| tensorflow"))]
+    assert not [
+        line
+        for line in result.err.splitlines()
+        if line.endswith(("| keras", "| tensorflow"))
+    ]
     program = f"""
         import sys, numpy, keras_model_wars as kmw, keras_model_wars.report
         assert "matplotlib" not in sys.modules
@@ -32,45 +46,83 @@ def test_what_needs_no_keras_does_not_import_it(run_process, few_digits_file, tm
         assert not {{"tensorflow", "keras"}} & set(sys.modules)
     """
     # With a cache of fonts, because matplotlib warns where building one takes long.
-    result = run_process("python", "-c", dedent(program), folder=tmp_path, MPLCONFIGDIR=matplotlib.get_cachedir())
+    result = run_process(
+        "python",
+        "-c",
+        dedent(program),
+        folder=tmp_path,
+        MPLCONFIGDIR=matplotlib.get_cachedir(),
+    )
     assert (result.status, result.err) == (0, "")
 
 
-def test_script_and_command_train_the_same_at_once_offline_without_home_or_screen(start_process, tmp_path):
+def test_script_and_command_train_the_same_at_once_offline_without_home_or_screen(
+    start_process, tmp_path
+):
     folder = tmp_path / "ein Ordner für Ü"
     folder.mkdir()
     options = ("--epochs", 1, "--hidden-units", "16,8", "--out")
-    script = start_process("python", ROOT / "scripts" / "wide_deep.py", *options, "erster Lauf", folder=folder)
-    bare = {"folder": folder, "HOME": "/dev/null/none"}  # matplotlib and Fontconfig warn that they can't write there
-    command = start_process("keras-model-wars", "train", "wide_deep", *options, "zweiter Lauf", **bare)
+    script = start_process(
+        "python",
+        ROOT / "scripts" / "wide_deep.py",
+        *options,
+        "erster Lauf",
+        folder=folder,
+    )
+    bare = {
+        "folder": folder,
+        "HOME": "/dev/null/none",
+    }  # matplotlib and Fontconfig warn that they can't write there
+    command = start_process(
+        "keras-model-wars", "train", "wide_deep", *options, "zweiter Lauf", **bare
+    )
     results = [script(), command()]
     for result in results:
         assert result.status == 0, result.err
         assert "Digits: the bundled sample of 5,000 digits\n" in result.out
         assert "129/129" in result.out, "Keras's progress bar"
-        assert "No comparison with the article: this run had 4,500 of MNIST's 60,000 digits." in result.out
+        assert (
+            "No comparison with the article: this run had 4,500 of MNIST's 60,000 digits."
+            in result.out
+        )
     (warning,) = results[0].err.splitlines()
     assert warning.startswith("warning: Using the bundled sample of 5,000 digits: ")
     assert len(warning) <= 160
-    first, second = (read_history(folder / f"{name} Lauf") for name in ("erster", "zweiter"))
+    first, second = (
+        read_history(folder / f"{name} Lauf") for name in ("erster", "zweiter")
+    )
     pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
-def test_command_trains_a_small_model_like_train_but_on_one_thread(run_process, few_digits_file, few_digits, tmp_path):
+def test_command_trains_a_small_model_like_train_but_on_one_thread(
+    run_process, few_digits_file, few_digits, tmp_path
+):
     program = """
         import sys, tensorflow
         from keras_model_wars.cli import app
         app(sys.argv[1:], standalone_mode=False)
         print(tensorflow.config.threading.get_intra_op_parallelism_threads())
     """
-    arguments = ("train", "sequential", "--epochs", 2, "--data", few_digits_file, "--quiet")
+    arguments = (
+        "train",
+        "sequential",
+        "--epochs",
+        2,
+        "--data",
+        few_digits_file,
+        "--quiet",
+    )
     result = run_process("python", "-c", dedent(program), *arguments, folder=tmp_path)
     assert result.out.split()[-1:] == ["1"], result.err
     run = train("sequential", epochs=2, data=few_digits, verbose=False)
-    pd.testing.assert_frame_equal(read_history(tmp_path / "runs" / "sequential"), run.history, check_exact=True)
+    pd.testing.assert_frame_equal(
+        read_history(tmp_path / "runs" / "sequential"), run.history, check_exact=True
+    )
 
 
-def test_only_small_models_with_the_articles_widths_are_limited_to_one_thread(command, monkeypatch):
+def test_only_small_models_with_the_articles_widths_are_limited_to_one_thread(
+    command, monkeypatch
+):
     asked = []
     monkeypatch.setattr(cli, "import_keras", asked.append)
     monkeypatch.setattr(keras_model_wars, "train", lambda *_, **__: None)
@@ -81,7 +133,9 @@ def test_only_small_models_with_the_articles_widths_are_limited_to_one_thread(co
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows knows no SIGKILL")
-def test_run_killed_within_an_epoch_and_resumed_ends_as_any_other(run_process, few_digits_file, few_digits, tmp_path):
+def test_run_killed_within_an_epoch_and_resumed_ends_as_any_other(
+    run_process, few_digits_file, few_digits, tmp_path
+):
     program = f"""
         import os, signal
         from keras_model_wars import runs, train
@@ -93,14 +147,21 @@ def test_run_killed_within_an_epoch_and_resumed_ends_as_any_other(run_process, f
         runs.RunRecord.on_train_batch_end = kill
         train("shared_layers", data={str(few_digits_file)!r}, out="killed", steps_per_execution=2, **{SMALL!r})
     """
-    assert run_process("python", "-c", dedent(program), folder=tmp_path).status == -signal.SIGKILL
+    assert (
+        run_process("python", "-c", dedent(program), folder=tmp_path).status
+        == -signal.SIGKILL
+    )
     assert len(read_history(tmp_path / "killed")) == 2
     whole = train("shared_layers", data=few_digits, **SMALL)
-    resumed = train("shared_layers", data=few_digits, out=tmp_path / "killed", resume=True, **SMALL)
+    resumed = train(
+        "shared_layers", data=few_digits, out=tmp_path / "killed", resume=True, **SMALL
+    )
     assert_same_run(resumed, whole)
 
 
-def test_two_devices_of_a_mirrored_strategy_learn_what_one_learns(run_process, tmp_path):
+def test_two_devices_of_a_mirrored_strategy_learn_what_one_learns(
+    run_process, tmp_path
+):
     # Virtual devices must be made before TensorFlow first runs. 768 digits leave 704 to train and 64 to validate:
     # batches of 32 share evenly between two devices, as they must for losses that are means of means.
     program = """

@@ -20,14 +20,23 @@ from versions import VERSIONS, Version, train_version  # noqa: E402
 FARTHER_THAN_THE_FARTHEST = 1.5
 VERSION = {version.name: version for version in VERSIONS}
 WRONG_ON_THE_SAMPLE = (
-    "learning rate 0.02", "batches of 64", "pixels not scaled", "shuffled labels", "untrained",
-    "a deep path of 256 and 784 units", "no bypass",
-)  # fmt: skip
+    "learning rate 0.02",
+    "batches of 64",
+    "pixels not scaled",
+    "shuffled labels",
+    "untrained",
+    "a deep path of 256 and 784 units",
+    "no bypass",
+)
 WRONG_IN_FULL = [
-    pytest.param("no bypass", 1, marks=pytest.mark.slow), ("a deep path of 256 and 784 units", 1),
-    ("learning rate 0.02", 2), ("learning rate 0.013", 2), ("batches of 64", 2), ("pixels not scaled", 2),
+    pytest.param("no bypass", 1, marks=pytest.mark.slow),
+    ("a deep path of 256 and 784 units", 1),
+    ("learning rate 0.02", 2),
+    ("learning rate 0.013", 2),
+    ("batches of 64", 2),
+    ("pixels not scaled", 2),
     ("the last 5,000 digits as validation set", 2),
-]  # fmt: skip
+]
 
 
 def relative_distance(run, seeds):
@@ -35,7 +44,9 @@ def relative_distance(run, seeds):
     if not np.isfinite(run.history).all(axis=None):
         return np.inf
     typical = how_typical(run.history, seeds)
-    print(f"distance {typical.distance:.2f}, farthest of {len(seeds)} seeds {max(typical.others):.2f}")
+    print(
+        f"distance {typical.distance:.2f}, farthest of {len(seeds)} seeds {max(typical.others):.2f}"
+    )
     return typical.distance / max(typical.others)
 
 
@@ -44,7 +55,10 @@ def shuffled(mnist):
     return (x_train, np.random.default_rng(0).permutation(y_train)), test
 
 
-@pytest.mark.parametrize(("model", "epochs"), [("sequential", 10), ("wide_deep", 1), ("two_input_two_output", 1)])
+@pytest.mark.parametrize(
+    ("model", "epochs"),
+    [("sequential", 10), ("wide_deep", 1), ("two_input_two_output", 1)],
+)
 def test_a_right_model_is_like_our_seeds_on_the_sample(model, epochs, sample):
     run = train(model, data=sample, epochs=epochs, verbose=False)
     assert relative_distance(run, seed_histories(model, sample=True)) < 1
@@ -52,12 +66,18 @@ def test_a_right_model_is_like_our_seeds_on_the_sample(model, epochs, sample):
 
 @pytest.mark.parametrize("name", WRONG_ON_THE_SAMPLE)
 def test_a_wrong_model_is_farther_than_all_our_seeds_on_the_sample(name, sample):
-    version, epochs = VERSION.get(name, Version(name, "sequential", 2)), 1 if name == "no bypass" else 2
+    version, epochs = (
+        VERSION.get(name, Version(name, "sequential", 2)),
+        1 if name == "no bypass" else 2,
+    )
     data = shuffled(sample) if name == "shuffled labels" else sample
     if name == "untrained":
         version = version._replace(settings={"learning_rate": 1e-9})
     run = train_version(version, data=data, epochs=epochs)
-    assert relative_distance(run, seed_histories(version.model, sample=True)) > FARTHER_THAN_THE_FARTHEST
+    assert (
+        relative_distance(run, seed_histories(version.model, sample=True))
+        > FARTHER_THAN_THE_FARTHEST
+    )
 
 
 @pytest.mark.parametrize("model", LOGGED_MODELS)
@@ -69,7 +89,9 @@ def test_each_article_log_and_each_committed_history_is_like_our_seeds(model):
         assert how_typical(history, seeds).farther > 0
 
 
-def test_sequential_in_full_is_like_our_seeds_and_ends_where_the_article_ends(full_mnist):
+def test_sequential_in_full_is_like_our_seeds_and_ends_where_the_article_ends(
+    full_mnist,
+):
     run = train("sequential", data=full_mnist, verbose=False)
     assert how_typical(run.history, seed_histories("sequential")).farther > 0
     assert len(run.history) == 20
@@ -100,4 +122,9 @@ def test_shared_layers_tell_pairs_apart_after_five_epochs(full_mnist):
 @pytest.mark.full
 @pytest.mark.parametrize("model", LOGGED_MODELS)
 def test_a_new_run_of_all_epochs_is_like_our_seeds(model, full_mnist):
-    assert how_typical(train(model, data=full_mnist).history, seed_histories(model)).farther > 0
+    assert (
+        how_typical(
+            train(model, data=full_mnist).history, seed_histories(model)
+        ).farther
+        > 0
+    )
