@@ -27,8 +27,11 @@ logging.getLogger("tensorflow").addFilter(
 )
 
 
-class InputError(ValueError, TypeError):
-    """A user's mistake: what was expected, what was received, what to do. The command prints it in one line."""
+class InputError(ValueError):
+    """A user's mistake, in one sentence: what was expected, what was received, what to do.
+
+    The command prints it in one line and ends with exit status 2.
+    """
 
     def __str__(self) -> str:
         """Say both, as Keras does."""
