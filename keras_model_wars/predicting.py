@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from keras_model_wars.checks import InputError, PictureFile, file_path, import_keras
-from keras_model_wars.experiments import EXPERIMENTS
+
 from keras_model_wars.splits import scale_pixels
 
 if TYPE_CHECKING:
