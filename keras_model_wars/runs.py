@@ -133,6 +133,16 @@ def is_finished(folder: Path) -> bool:
     return (folder / "run.json").is_file() and "test" in read_record(folder)
 
 
+def finished_runs(folder: Path) -> list[Path]:
+    """Return the folders of the finished runs in a folder, without damaged ones."""
+    finished = []
+    for file in sorted(folder.glob("*/run.json")):
+        with contextlib.suppress(InputError):
+            if is_finished(file.parent):
+                finished.append(file.parent)
+    return finished
+
+
 def check_folder(out: Path | None, *, resume: bool, overwrite: bool) -> None:
     """Refuse a folder in which training would lose files, before anything is done."""
     if resume and overwrite:
