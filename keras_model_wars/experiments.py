@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import math
 import numbers
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Check the settings, once for all callers."""
-        if not isinstance(self.name, str) or Path(self.name).name != self.name:
+        if not isinstance(self.name, str) or not re.fullmatch(r"\w[\w.-]*", self.name):
             raise InputError(
                 "`name` should be a word, which names the folder of the runs. "
                 f"Received: name={self.name!r}"

@@ -94,20 +94,30 @@ def _match_unbuilt(model: keras.Model, splits: Splits) -> Splits:
     if not isinstance(model, keras.Sequential):
         model(few)
         return splits
+    shape = np.shape(few)[1:]
     try:
-        model(few)
-        return splits
+        _build_copy(model, shape)
     except ValueError as error:
-        problem = str(error)
+        problem = error
+    else:
+        model.build((None, *shape))
+        return splits
     try:
-        model(few[..., None])
-        return _with_channel(splits)
-    except (ValueError, TypeError):
+        _build_copy(model, (*shape, 1))
+    except ValueError:
         raise InputError(
             "The model should take what its preparation makes of the digits. "
-            f"Received: digits of shape {np.shape(few)[1:]}, and {model.name} says: "
-            f"{problem}. Start the model with keras.Input((28, 28))"
+            f"Received: the digits are {shape}, and {model.name} says: {problem}. "
+            "Start the model with keras.Input"
         ) from None
+    model.build((None, *shape, 1))
+    return _with_channel(splits)
+
+
+def _build_copy(model: keras.Sequential, shape: tuple[int, ...]) -> None:
+    # A layer that was built for a wrong shape can't be built again.
+    copy = keras.Sequential.from_config(model.get_config())
+    copy.build((None, *shape))
 
 
 def _match_loss(

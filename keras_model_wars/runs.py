@@ -58,10 +58,20 @@ def load_model(path: str | os.PathLike, *, compile: bool = False) -> keras.Model
             f"{path} should be a .keras file. Received: another kind of file. "
             'Save the model with model.save("model.keras")'
         )
+    if not zipfile.is_zipfile(file):
+        raise InputError(f"{path} should be a .keras file. Received: a damaged one")
     try:
+        if _shares_layers(file):
+            raise InputError(
+                f"{path} should be a model that can be restored. Received: a Sequential "
+                "model that uses one layer twice. Convert it with to_functional before "
+                "you save it"
+            )
         return keras.saving.load_model(file, compile=compile, safe_mode=True)
+    except InputError:
+        raise
     except Exception as error:  # h5py, zipfile, json and Keras fail in their own ways
-        raise InputError(f"{path} {_why_not_loaded(file, error)}") from error
+        raise InputError(f"{path} {_why_not_loaded(str(error))}") from error
 
 
 def _what_is_there(path: Path) -> str:
@@ -79,11 +89,8 @@ def _what_is_there(path: Path) -> str:
     )
 
 
-def _why_not_loaded(file: Path, error: Exception) -> str:
+def _why_not_loaded(message: str) -> str:
     """Return what is wrong with a model's file: the reasons have different advice."""
-    message = str(error)
-    if not zipfile.is_zipfile(file):
-        return "should be a .keras file. Received: a damaged one"
     unknown = message.find("Could not locate")
     if unknown >= 0:
         return (
@@ -97,19 +104,22 @@ def _why_not_loaded(file: Path, error: Exception) -> str:
             "should hold no code. Received: a Lambda layer or another Python function, "
             "which could do anything when it is loaded. Use a layer of Keras instead"
         )
-    if _shares_layers(file):
-        return (
-            "should be a model that can be restored. Received: a Sequential model that "
-            "uses one layer twice. Convert it with to_functional before it is saved"
-        )
-    reason = textwrap.shorten(message, 160) or type(error).__name__
+    reason = textwrap.shorten(message, 160)
     return f"should be a .keras file. Received: a damaged one ({reason})"
 
 
 def _shares_layers(file: Path) -> bool:
     config = _saved_config(file)
-    names = [layer["config"].get("name") for layer in config.get("layers", [])]
-    return config.get("class_name") == "Sequential" and len(set(names)) < len(names)
+    if config["class_name"] != "Sequential":
+        return False
+    names = []
+    for layer in config.get("layers", []):
+        settings = layer["config"]
+        wrapped = settings.get("layer")
+        if isinstance(wrapped, dict):
+            settings = wrapped["config"]
+        names.append(settings.get("name"))
+    return len(set(names)) < len(names)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

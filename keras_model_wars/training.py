@@ -112,6 +112,9 @@ def train(
         record.resume(network, batches=len(order.dataset), epochs=epochs)
     else:
         record.start()
+    if folder:
+        write_summary(network, folder / "summary.txt")
+        plot_model(network, folder / "diagram.png")
     if verbose:
         print(f"Data: {source}")
         network.summary()
@@ -204,8 +207,6 @@ def _draw(run: Run, experiment: Experiment, splits: Splits, mnist: Mnist) -> lis
     folder = run.folder
     if folder is None:
         return notes
-    write_summary(run.model, folder / "summary.txt")
-    plot_model(run.model, folder / "diagram.png")
     plot_learning_curves(run.history, folder / "learning_curves.png", title=title)
     try:
         plot_mistakes(run.model, *splits.test, folder / "mistakes.png", title=title)
