@@ -129,23 +129,23 @@ def make_pairs(
     half = (len(y) + 1) // 2
     if len(labels) < 2 or len(can_match) < half:
         raise InputError(
-            "`y` should hold two or more different labels, and for half of the images a "
-            f"second one with the same label. Received: {len(labels)} labels for "
-            f"{len(y)} images, {len(can_match)} of them with a second one. Pass more images."
+            "`y` should hold two or more different labels, and half of the images should "
+            f"share theirs with another image. Received: labels={len(labels)}, "
+            f"images={len(y)}, sharing={len(can_match)}. Pass more images."
         )
     random = np.random.default_rng(seed)
     same = np.zeros(len(y), dtype=bool)
     same[random.permutation(can_match)[:half]] = True
-    # One or more steps around a circle, short of a full turn, never lead back to the start.
+    # Steps around a circle, at least one and short of a full turn, never lead back to the
+    # start: to the same label, or below to the image itself.
     steps = random.integers(1, len(labels), size=len(y))
     other_label = (label_of + steps) % len(labels)
     partner = np.empty(len(y), dtype=np.int64)
     for label in range(len(labels)):
         images = np.flatnonzero(label_of == label)
         places = np.flatnonzero(same[images])
-        if len(places):
-            steps = random.integers(1, len(images), size=len(places))
-            partner[images[places]] = images[(places + steps) % len(images)]
+        steps = random.integers(1, len(images), size=len(places))
+        partner[images[places]] = images[(places + steps) % len(images)]
         seekers = np.flatnonzero(~same & (other_label == label))
         partner[seekers] = random.choice(images, size=len(seekers))
     return {"left": x, "right": x[partner]}, same.astype(np.uint8)
