@@ -1,4 +1,4 @@
-"""The first article's printed logs, our runs with other seeds, and how a run compares."""
+"""The first article's logs, our runs with other seeds, and how a run compares."""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-# The quantile of Student's t. scipy.stats.t.ppf is the same, but takes a second to import.
+# The quantile of Student's t. scipy.stats.t.ppf takes a second more to import.
 from scipy.special import stdtrit
 
 from keras_model_wars.checks import InputError
@@ -39,9 +39,9 @@ def article_log(model: str) -> pd.DataFrame:
     """Return the log that the first article printed for a model, one row per epoch.
 
     The index is the epoch, counted from 1. There is one column per metric, with today's
-    Keras names, and ``seconds``, the author's time per epoch. Raises an InputError for a
-    model that the first article did not train. The numbers are those of "Sequential API
-    vs Functional API model in Keras".
+    Keras names, and ``seconds``, the author's time per epoch. Raises an InputError for
+    a model that the first article did not train. The numbers are those of "Sequential
+    API vs Functional API model in Keras".
 
     >>> float(kmw.article_log("sequential").loc[20, "val_accuracy"])
     0.9782
@@ -50,11 +50,12 @@ def article_log(model: str) -> pd.DataFrame:
 
 
 def seed_histories(model: str, *, sample: bool = False) -> list[pd.DataFrame]:
-    """Return the histories of our runs of a model with the seeds 1, 2, ..., one per seed.
+    """Return the histories of our runs of a model with the seeds 1, 2, and so on.
 
     Each is a DataFrame with one row per epoch and one column per metric. They come from
-    ``keras-model-wars train MODEL --seed S`` on the full MNIST, or with ``sample`` on the
-    bundled sample. Raises an InputError for a model that the first article did not train.
+    ``keras-model-wars train MODEL --seed S`` on the full MNIST, or with ``sample`` on
+    the bundled sample. Raises an InputError for a model that the first article did not
+    train.
 
     >>> len(kmw.seed_histories("sequential"))
     20
@@ -70,15 +71,15 @@ def prediction_interval(
 
     Takes histories as ``as_history`` reads them, and returns a DataFrame indexed by
     ``epoch`` and ``metric`` with ``mean``, ``low`` and ``high``: mean ± t((1 +
-    confidence) / 2, n - 1) s √(1 + 1/n), where s is the sample standard deviation of the
-    n runs. It covers what all of them have: an epoch without validation in one history
-    is left out for all. Raises an InputError for fewer than two histories, values that
-    are not finite, or a confidence outside (0, 1). Follows Hahn and Meeker, "Statistical
-    Intervals" (1991), section 4.7.
+    confidence) / 2, n - 1) s √(1 + 1/n), where s is the sample standard deviation of
+    the n runs. It covers what all of them have: an epoch without validation in one
+    history is left out for all. Raises an InputError for fewer than two histories,
+    values that are not finite, or a confidence outside (0, 1). Follows Hahn and Meeker,
+    "Statistical Intervals" (1991), section 4.7.
 
     >>> interval = kmw.prediction_interval(kmw.seed_histories("sequential"))
     >>> interval.loc[(20, "val_accuracy")].round(4).to_dict()
-    {'mean': 0.9771, 'low': 0.9735, 'high': 0.9806}
+    {'mean': 0.9772, 'low': 0.9744, 'high': 0.9799}
     """
     if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
         raise InputError(
@@ -97,17 +98,18 @@ def prediction_interval(
 def how_typical(history: History, histories: Sequence[History]) -> Typicality:
     """Measure how far a run lies from other runs, and how many of these lie farther.
 
-    Takes histories as ``as_history`` reads them. A run's distance is the root mean square
-    of z = (value - mean) / (s √(1 + 1/m)) over all epochs and metrics that the histories
-    have in common, with the mean and sample standard deviation s of the m other runs. An
-    epoch without validation in one history is left out for all. If nothing but their
-    seeds differs, any of the n + 1 runs is the farthest with probability 1 / (n + 1): with
-    19 or more ``histories``, ``farther == 0`` is a false alarm at most once in twenty.
+    Takes histories as ``as_history`` reads them. A run's distance is the root mean
+    square of z = (value - mean) / (s √(1 + 1/m)) over all epochs and metrics that the
+    histories have in common, with the mean and sample standard deviation s of the m
+    other runs. An epoch without validation in one history is left out for all. If
+    nothing but their seeds differs, any of the n + 1 runs is the farthest with
+    probability 1 / (n + 1): with 19 or more ``histories``, ``farther == 0`` is a false
+    alarm at most once in twenty.
 
-    Raises an InputError for fewer than three histories, values that are not finite, and a
-    metric that is the same in all other runs. A permutation test, exact however the
-    epochs are correlated: Phipson and Smyth, "Permutation P-values Should Never Be Zero"
-    (2010).
+    Raises an InputError for fewer than three histories, values that are not finite, and
+    a metric that is the same in all other runs. A permutation test, exact however the
+    epochs are correlated: Phipson and Smyth, "Permutation P-values Should Never Be
+    Zero" (2010).
 
     >>> log = kmw.article_log("sequential")
     >>> typical = kmw.how_typical(log, kmw.seed_histories("sequential"))
@@ -141,9 +143,9 @@ def compare_with_article(history: History, model: str) -> pd.DataFrame:
     ``metric``: ``article``, ``measured``, ``difference`` (measured less article);
     ``mean``, ``low`` and ``high`` of the 95% ``prediction_interval`` of our seeds;
     ``inside`` and ``article_inside``, whether the measured and the printed value lie in
-    it. Epochs that the article did not train are left out, and the validation metrics of
-    epochs without validation. Raises an InputError for a history without the article's
-    metrics or epochs.
+    it. Epochs that the article did not train are left out, and the validation metrics
+    of epochs without validation. Raises an InputError for a history without the
+    article's metrics or epochs.
 
     >>> comparison = kmw.compare_with_article(run.history, "sequential")
     >>> comparison.query("epoch == 1")["metric"].tolist()
@@ -173,19 +175,21 @@ def compare_with_article(history: History, model: str) -> pd.DataFrame:
 
 
 def as_history(history: History) -> pd.DataFrame:
-    """Return a history as a DataFrame with one row per epoch, indexed by ``epoch`` from 1.
+    """Return a history as a DataFrame with one row per epoch, counted from 1.
 
-    Takes what ``fit`` returned, its ``history`` dict, or a DataFrame. A DataFrame counts
-    its epochs in a column or an index named ``epoch``, from 0 if it holds an epoch 0, as
-    the file of a ``CSVLogger`` does, and from 1 otherwise; one without counts its rows.
-    Missing values stay NaN. A list of a ``val_`` metric that is shorter than the others
-    is read as ``validation_freq=k`` makes it: the values of the epochs k, 2k, 3k and so
-    on, with k = epochs / values if that is an integer, and the only k that fits otherwise.
+    Takes what ``fit`` returned, its ``history`` dict, or a DataFrame. A DataFrame
+    counts its epochs in a column or an index named ``epoch``, from 0 if it holds an
+    epoch 0, as the file of a ``CSVLogger`` does, and from 1 otherwise; one without
+    counts its rows. Missing values stay NaN. A list of a ``val_`` metric that is
+    shorter than the others is read as ``validation_freq=k`` makes it: the values of the
+    epochs k, 2k, 3k and so on, with k = epochs / values if that is an integer, and the
+    only k that fits otherwise.
 
-    Raises an InputError for anything else, for epochs that occur twice, and for a column
-    that does not hold one number per epoch.
+    Raises an InputError for anything else, for epochs that occur twice, and for a
+    column that does not hold one number per epoch.
 
-    >>> kmw.article_logs.as_history({"loss": [0.9, 0.6, 0.5, 0.4], "val_loss": [0.7, 0.5]})
+    >>> history = {"loss": [0.9, 0.6, 0.5, 0.4], "val_loss": [0.7, 0.5]}
+    >>> kmw.article_logs.as_history(history)
            loss  val_loss
     epoch
     1       0.9       NaN
@@ -197,8 +201,8 @@ def as_history(history: History) -> pd.DataFrame:
     table = history if is_table else _table_of_lists(history)
     if "loss" not in table or table.empty:
         raise InputError(
-            "`history` should be what `fit` returned, its dict of lists or a DataFrame, "
-            "with one row per epoch and a column `loss`. "
+            "`history` should be what `fit` returned, its dict of lists or a "
+            "DataFrame, with one row per epoch and a column `loss`. "
             f"Received: {type(history).__name__} with columns {list(table)}."
         )
     metrics = table.drop(columns="epoch", errors="ignore")
@@ -232,8 +236,9 @@ def _epochs_with_values(name: str, count: int, epochs: pd.Index) -> pd.Index:
     if len(fitting) != 1 or not name.startswith("val_"):
         raise InputError(
             f"`{name}` should hold one value per epoch, or validation values as "
-            f"`validation_freq` gives them. Received: values={count}, epochs={len(epochs)}"
-            ". Pass a DataFrame indexed by `epoch`, with NaN for missing values."
+            "`validation_freq` gives them. "
+            f"Received: values={count}, epochs={len(epochs)}. "
+            "Pass a DataFrame indexed by `epoch`, with NaN for missing values."
         )
     return epochs[epochs % fitting[0] == 0]
 
@@ -281,7 +286,7 @@ def _read_log(model: str, kind: str) -> pd.DataFrame:
 
 
 def _by_epoch_and_metric(history: pd.DataFrame) -> pd.Series:
-    """Return a history as a series, without validation metrics where nothing validated."""
+    """Return a history as a series, without the gaps of epochs without validation."""
     values = history.rename_axis(columns="metric").unstack().swaplevel()
     validation = history.filter(regex="^val_")
     without = history.index[validation.isna().all(axis="columns")]
@@ -298,12 +303,12 @@ def _check_count(histories: Any, fewest: int) -> None:
 
 
 def _side_by_side(histories: Sequence[History]) -> pd.DataFrame:
-    """Return one column per run, and one row per epoch and metric that all of them have."""
+    """Return one column per run, and one row per epoch and metric that all have."""
     columns = [_by_epoch_and_metric(as_history(history)) for history in histories]
     table = pd.concat(columns, axis="columns", join="inner", ignore_index=True)
     if table.empty:
         raise InputError(
-            "`histories` should have epochs and metrics in common. Received: none in common."
+            "`histories` should have epochs and metrics in common. Received: none."
         )
     finite = np.isfinite(table).all(axis="columns")
     if not finite.all():

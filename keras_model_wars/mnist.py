@@ -1,4 +1,4 @@
-"""Load MNIST from a file, from Keras or as the bundled sample, and check that it is MNIST."""
+"""Load MNIST from a file, from Keras or from the bundled sample, and check it."""
 
 import importlib.resources
 import os
@@ -27,15 +27,15 @@ _SAMPLE = "the bundled sample of 5,000 digits"
 
 
 def load_mnist(path: str | os.PathLike | None = None) -> Mnist:
-    """Load MNIST as Keras does, or the bundled sample of 5,000 images without a network.
+    """Load MNIST as Keras does, or without a network the bundled sample.
 
     Returns ``(x_train, y_train), (x_test, y_test)``: images (count, 28, 28) and labels
     (count,), both as uint8. ``path`` is an ``.npz`` file in Keras's format, or
-    ``"sample"``: 4,500 images to train and 500 to test, the same everywhere. Without it,
-    the file named by the environment variable ``KERAS_MODEL_WARS_MNIST``, Keras's cache,
-    its download, and the sample are tried in turn, the last with a UserWarning. Raises
-    an InputError if a named file is not MNIST. Follows both articles' first step; LeCun,
-    Cortes and Burges, "The MNIST database" (1998), is the data set.
+    ``"sample"``: 4,500 images to train and 500 to test, the same everywhere. Without
+    it, the file named by the environment variable ``KERAS_MODEL_WARS_MNIST``, Keras's
+    cache, its download, and the sample are tried in turn, the last with a UserWarning.
+    Raises an InputError if a named file is not MNIST. Follows both articles' first
+    step; LeCun, Cortes and Burges, "The MNIST database" (1998), is the data set.
 
     >>> (x_train, y_train), (x_test, y_test) = kmw.load_mnist("sample")
     >>> x_train.shape, y_test.shape
@@ -68,7 +68,7 @@ def find_mnist(path: str | os.PathLike | None = None) -> tuple[Mnist, str]:
 
 
 def fingerprint(mnist: Mnist) -> str:
-    """Return a short text that identifies this training and test data, whatever its file."""
+    """Return a short text that identifies these arrays, whatever their file."""
     train, test = mnist
     checksum = 0
     for array in (*train, *test):
@@ -77,7 +77,7 @@ def fingerprint(mnist: Mnist) -> str:
 
 
 def check_mnist(mnist: Any, name: str) -> Mnist:
-    """Return MNIST's four arrays as uint8, or raise an InputError that begins with ``name``."""
+    """Return the arrays as uint8, or raise an InputError that begins with ``name``."""
     try:
         (x_train, y_train), (x_test, y_test) = mnist
     except (TypeError, ValueError):
@@ -146,7 +146,7 @@ def _load_cached() -> tuple[Mnist, str]:
 
 
 def _download(cached: Path) -> Mnist:
-    """Download MNIST into Keras's cache. Only the answer has a deadline, not the download."""
+    """Download MNIST into Keras's cache. Only the first answer has a deadline."""
     # The socket's timeout bounds one address, and Python tries every one in turn if a
     # firewall drops packets. Nobody waits for the thread.
     with ThreadPool(1) as pool:

@@ -9,15 +9,17 @@ from keras_model_wars.mnist import Mnist
 
 
 class Splits(NamedTuple):
-    """Hold the data of one experiment, each part a pair (x, y) as ``model.fit`` takes it.
+    """Hold one experiment's data, each part a pair (x, y) as ``model.fit`` takes it.
 
     ``x`` and ``y`` are arrays, or dicts of arrays for a model with several inputs or
     outputs. A preparation of your own returns one of these from MNIST's arrays:
 
     >>> x = kmw.scale_pixels(x_train)
     >>> test = (kmw.scale_pixels(x_test), y_test)
-    >>> own = Splits(
-    ...     train=(x[500:], y_train[500:]), validation=(x[:500], y_train[:500]), test=test
+    >>> own = kmw.splits.Splits(
+    ...     train=(x[500:], y_train[500:]),
+    ...     validation=(x[:500], y_train[:500]),
+    ...     test=test,
     ... )
     >>> own.validation[0].shape
     (500, 28, 28)
@@ -31,9 +33,9 @@ class Splits(NamedTuple):
 def scale_pixels(x: np.ndarray) -> np.ndarray:
     """Scale images from integers in [0, 255] to float32 in [0, 1].
 
-    Takes an array of any shape. Raises an InputError for anything but integers from 0 to
-    255, so that nothing is scaled twice. Follows "Sequential API vs Functional API model
-    in Keras", the preparation of the data.
+    Takes an array of any shape. Raises an InputError for anything but integers from 0
+    to 255, so that nothing is scaled twice. Follows "Sequential API vs Functional API
+    model in Keras", the preparation of the data.
 
     >>> kmw.scale_pixels(np.array([0, 255], dtype="uint8"))
     array([0., 1.], dtype=float32)
@@ -78,12 +80,12 @@ def split_validation(
 def split_two_inputs(
     x: np.ndarray, y: np.ndarray
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Cut the images into halves, in order, for the model with two inputs and two outputs.
+    """Cut the images into halves, in order, for a model with two inputs and outputs.
 
     Takes images (count, 28, 28) and labels (count,). Returns ``{"input_a", "input_b"}``
-    and ``{"output_a", "output_b"}``: the first half of the images and their labels for a,
-    the second for b; an odd last image is left out. Raises an InputError if ``x`` and
-    ``y`` differ in length or hold fewer than two images. Follows "Sequential API vs
+    and ``{"output_a", "output_b"}``: the first half of the images and their labels for
+    a, the second for b; an odd last image is left out. Raises an InputError if ``x``
+    and ``y`` differ in length or hold fewer than two images. Follows "Sequential API vs
     Functional API model in Keras", the third model.
 
     >>> inputs, outputs = kmw.split_two_inputs(x_train, y_train)
@@ -100,22 +102,23 @@ def split_two_inputs(
 def make_pairs(
     x: np.ndarray, y: np.ndarray, seed: int = 0
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Make pairs of images, half of them with the same label, for the model with shared layers.
+    """Make pairs of images, half with the same label, for a model with shared layers.
 
     Takes images (count, 28, 28) and integer labels (count,). Returns ``{"left",
     "right"}``, each (count, 28, 28), and labels (count,) as uint8, 1 where both images
-    have the same label. Every image is on the left once. ``seed`` draws its partner: for
-    half of the images another one with the same label, for the rest one with a different
-    label, every label alike. No image is its own partner; an image whose label occurs
-    once gets a partner with a different label.
+    have the same label. Every image is on the left once. Its partner is drawn with
+    ``seed``: for half of the images another one with the same label, for the rest one
+    with a different label, each label equally likely. No image is its own partner; an
+    image whose label occurs once gets a partner with a different label.
 
     Raises an InputError if ``x`` and ``y`` differ in length, ``y`` holds fewer than two
-    labels, or more than half of the images have a label that occurs once. Follows "Keras
-    Model Wars: Functional vs Sequential", its inputs "that share the same layers".
+    labels, or more than half of the images have a label that occurs once. Follows
+    "Keras Model Wars: Functional vs Sequential", its inputs "that share the same
+    layers".
 
     >>> pairs, same = kmw.make_pairs(x_train, y_train)
-    >>> pairs["right"].shape, same.mean()
-    ((4500, 28, 28), 0.5)
+    >>> pairs["right"].shape, int(same.sum())
+    ((4500, 28, 28), 2250)
     """
     x, y = _as_images_and_labels(x, y)
     _check_integer("seed", seed, lowest=0, highest=2**32 - 1)
@@ -129,15 +132,15 @@ def make_pairs(
     half = (len(y) + 1) // 2
     if len(labels) < 2 or len(can_match) < half:
         raise InputError(
-            "`y` should hold two or more different labels, and half of the images should "
-            f"share theirs with another image. Received: labels={len(labels)}, "
+            "`y` should hold two or more different labels, and half of the images "
+            f"should share theirs with another image. Received: labels={len(labels)}, "
             f"images={len(y)}, sharing={len(can_match)}. Pass more images."
         )
     random = np.random.default_rng(seed)
     same = np.zeros(len(y), dtype=bool)
     same[random.permutation(can_match)[:half]] = True
-    # Steps around a circle, at least one and short of a full turn, never lead back to the
-    # start: to the same label, or below to the image itself.
+    # Steps around a circle, at least one and short of a full turn, never lead back to
+    # the start: to the same label, or below to the image itself.
     steps = random.integers(1, len(labels), size=len(y))
     other_label = (label_of + steps) % len(labels)
     partner = np.empty(len(y), dtype=np.int64)
@@ -154,10 +157,10 @@ def make_pairs(
 def prepare_digits(mnist: Mnist) -> Splits:
     """Prepare MNIST for a model with one image as input and one label as output.
 
-    Takes ``(x_train, y_train), (x_test, y_test)`` as ``load_mnist`` returns them, images
-    (count, 28, 28) of integers. Scales the pixels to [0, 1] and sets the first twelfth
-    of the training data aside for validation. Follows "Sequential API vs Functional API
-    model in Keras", the preparation of the data.
+    Takes ``(x_train, y_train), (x_test, y_test)`` as ``load_mnist`` returns them,
+    images (count, 28, 28) of integers. Scales the pixels to [0, 1] and sets the first
+    twelfth of the training data aside for validation. Follows "Sequential API vs
+    Functional API model in Keras", the preparation of the data.
 
     >>> splits = kmw.splits.prepare_digits(kmw.load_mnist("sample"))
     >>> [x.shape for x, y in splits]
