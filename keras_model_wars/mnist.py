@@ -58,9 +58,9 @@ def find_mnist(path: str | os.PathLike | None = None) -> tuple[Mnist, str]:
         return _load_cached()
     except Exception as error:  # no network, home or space: each fails in its own way
         reason = str(error).rpartition("Received: ")[2].rstrip(".") or "no answer"
-        reason = textwrap.shorten(reason, 50, placeholder=" ...")
+        reason = textwrap.shorten(reason, 42, placeholder=" ...")
         warnings.warn(
-            f"Using {_SAMPLE}: Keras's mnist.npz can't be loaded ({reason}). "
+            f"Using {_SAMPLE}: Keras's mnist.npz failed ({reason}). "
             "For all 70,000, pass --data mnist.npz.",
             stacklevel=3,
         )

@@ -7,6 +7,9 @@ import numpy as np
 from keras_model_wars.checks import InputError
 from keras_model_wars.mnist import Mnist
 
+Arrays = dict[str, np.ndarray]
+ImagesAndLabels = tuple[np.ndarray, np.ndarray]
+
 
 class Splits(NamedTuple):
     """Hold one experiment's data, each part a pair (x, y) as ``model.fit`` takes it.
@@ -56,7 +59,7 @@ def scale_pixels(x: np.ndarray) -> np.ndarray:
 
 def split_validation(
     x: np.ndarray, y: np.ndarray, validation_size: int | None = None
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+) -> tuple[ImagesAndLabels, ImagesAndLabels]:
     """Set the first images aside as the validation set, as the first article does.
 
     Takes images (count, 28, 28) and labels (count,), and returns ``(x_train, y_train),
@@ -77,9 +80,7 @@ def split_validation(
     return train, validation
 
 
-def split_two_inputs(
-    x: np.ndarray, y: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def split_two_inputs(x: np.ndarray, y: np.ndarray) -> tuple[Arrays, Arrays]:
     """Cut the images into halves, in order, for a model with two inputs and outputs.
 
     Takes images (count, 28, 28) and labels (count,). Returns ``{"input_a", "input_b"}``
@@ -101,7 +102,7 @@ def split_two_inputs(
 
 def make_pairs(
     x: np.ndarray, y: np.ndarray, seed: int = 0
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+) -> tuple[Arrays, np.ndarray]:
     """Make pairs of images, half with the same label, for a model with shared layers.
 
     Takes images (count, 28, 28) and integer labels (count,). Returns ``{"left",
@@ -224,7 +225,7 @@ def prepare_pairs(mnist: Mnist) -> Splits:
     return Splits(*[make_pairs(x, y) for x, y in prepare_digits(mnist)])
 
 
-def _rows(arrays: dict[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:
+def _rows(arrays: Arrays, rows: slice) -> Arrays:
     return {name: array[rows] for name, array in arrays.items()}
 
 
@@ -235,7 +236,7 @@ def _as_array(name: str, value: Any) -> np.ndarray:
         raise InputError(f"`{name}` should be an array. Received: {error}.") from None
 
 
-def _as_images_and_labels(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def _as_images_and_labels(x: Any, y: Any) -> ImagesAndLabels:
     x = _as_array("x", x)
     y = _as_array("y", y)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) < 2:
