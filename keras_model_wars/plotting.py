@@ -4,7 +4,6 @@ import html
 import io
 import itertools
 import math
-import numbers
 import os
 import sys
 import tempfile
@@ -63,7 +62,7 @@ def plot_samples(
     rows = math.ceil(len(images) / columns)
     figure = _new_figure(columns * 0.9, rows * 1.1)
     axes = figure.subplots(rows, columns, squeeze=False)
-    _show_images(axes, images, [str(label) for label in labels])
+    _show_images(axes, images, [str(label) for label in labels], width=12)
     return save_figure(figure, to_file)
 
 
@@ -164,13 +163,13 @@ def plot_learning_curves(
             "`ax` should be given for the history of one output. Received: a history "
             f"of the outputs {', '.join(outputs)}. Select the columns of one of them."
         )
-    axes = [ax]
-    if ax is None:
-        figure = _new_figure(1 + 7 * len(outputs), 5)
-        figure.suptitle(title)
-        axes = figure.subplots(1, len(outputs), squeeze=False)[0]
-    else:
+    if ax is not None:
+        axes = [ax]
         ax.set_title(title)
+    else:
+        figure = _new_figure(1 + 7 * len(outputs), 5)
+        axes = list(figure.subplots(1, len(outputs), squeeze=False)[0])
+        figure.suptitle(title)
     for axis, (output, metrics) in zip(axes, outputs.items()):
         _draw_curves(axis, table, metrics)
         names = [name.removeprefix(f"{output}_") for name in metrics]
@@ -213,7 +212,8 @@ def plot_article_comparison(
         for column, metric in enumerate(metrics):
             panel, strip = grid[2 * row : 2 * row + 2, column]
             _draw_comparison(panel, strip, comparison, metric)
-        grid[2 * row + 1, 0].set_ylabel("from mean,\nin half\nintervals", fontsize=8)
+        label = "distance from\nthe seeds' mean\n(1: the interval's\nedge)"
+        grid[2 * row + 1, 0].set_ylabel(label, fontsize=8)
     for axis in grid[-1]:
         axis.set_xlabel("epoch")
     handles, labels = grid[0, 0].get_legend_handles_labels()
@@ -244,7 +244,7 @@ def plot_mistakes(
     >>> images = kmw.scale_pixels(x_test)
     >>> figure = kmw.plot_mistakes(run.model, images, y_test, title="A small run")
     """
-    if not all(np.size(labels) for labels in keras.tree.flatten(y)):
+    if min([np.size(labels) for labels in keras.tree.flatten(y)], default=0) == 0:
         raise InputError("`y` should hold labels. Received: none.")
     answers = _named_answers(model, model.predict(x, verbose=0))
     labels = _as_list(y, list(answers))
@@ -258,23 +258,22 @@ def plot_mistakes(
         shown = images
     else:
         shown = [np.concatenate(images, axis=2)] * len(answers)
-    figure = plt.figure(layout="constrained")
-    plt.close(figure)
+    # More classes need more room for their counts.
+    classes = max(values.shape[-1] for values in answers.values())
+    side = min(5 + max(0, classes - 10) / 5, 12)
+    figure = _new_figure(7 + side, side * len(answers))
     halves = figure.subfigures(len(answers), squeeze=False)[:, 0]
-    widest = 0
-    for half, (name, values), truth, pictures in zip(
-        halves, answers.items(), labels, shown
-    ):
-        is_pair = values.shape[1:] == (1,) and len(images) == 2
-        probabilities = _as_probabilities(name, values)
-        classes = probabilities.shape[1]
+    for half, name, truth, pictures in zip(halves, answers, labels, shown):
+        is_pair = answers[name].shape[1:] == (1,) and len(images) == 2
+        probabilities = _as_probabilities(name, answers[name])
         truth = _as_labels(name, truth, probabilities.shape)
-        names = _class_names(name, display_labels, classes, is_pair)
-        heading = title if title and len(answers) == 1 else name
-        _draw_mistakes(half, heading, truth, probabilities, names, pictures)
-        widest = max(widest, classes)
-    side = min(5 + max(0, widest - 10) / 5, 12)
-    figure.set_size_inches(7 + side, side * len(answers))
+        names = _class_names(name, display_labels, probabilities.shape[1], is_pair)
+        _draw_mistakes(half, truth, probabilities, names, pictures)
+        heading = name if len(answers) > 1 else title or model.name
+        right = np.mean(probabilities.argmax(axis=1) == truth)
+        finite = np.isfinite(probabilities).all()
+        remark = "" if finite else " (some answers are not finite)"
+        half.suptitle(f"{heading}: {right:.2%} right{remark}")
     return save_figure(figure, to_file)
 
 
@@ -313,7 +312,7 @@ def plot_predictions(
             seen = prepare_image(picture, name) if seen is None else seen
             axis.imshow(seen, cmap="gray", vmin=0, vmax=255)
         except InputError:
-            axis.text(0.5, 0.5, "no digit", ha="center", transform=axis.transAxes)
+            _write_instead(axis, "no digit")
         axis.set(xticks=[], yticks=[])
         _set_title(axis, os.path.basename(name), 24)
     for axis, row in zip(grid[:, -1], predictions.to_numpy()):
@@ -345,7 +344,7 @@ def _panel(ax: Axes | None, width: float, height: float) -> Axes:
 
 
 def _require_integer(name: str, value: Any, highest: int) -> None:
-    if not isinstance(value, numbers.Integral) or not 1 <= value <= highest:
+    if not isinstance(value, (int, np.integer)) or not 1 <= value <= highest:
         raise InputError(
             f"`{name}` should be an integer from 1 to {highest}. "
             f"Received: {name}={value!r}."
@@ -370,7 +369,9 @@ def _as_images(x: Any) -> np.ndarray | None:
     return images if images.ndim == 3 or is_color else None
 
 
-def _show_images(axes: np.ndarray, images: np.ndarray, titles: Sequence[str]) -> None:
+def _show_images(
+    axes: np.ndarray, images: np.ndarray, titles: Sequence[str], width: int
+) -> None:
     for axis in axes.flat:
         axis.axis("off")
     low, high = images.min(initial=0), images.max(initial=0)
@@ -381,7 +382,7 @@ def _show_images(axes: np.ndarray, images: np.ndarray, titles: Sequence[str]) ->
     is_ink = images.size > 0 and np.median(images) == images.min()
     for axis, image, title in zip(axes.flat, images, titles):
         axis.imshow(image, cmap="gray_r" if is_ink else "gray")
-        _set_title(axis, title, 20)
+        _set_title(axis, title, width)
 
 
 def _set_title(axis: Axes, title: str, width: int) -> None:
@@ -398,7 +399,7 @@ def _set_title(axis: Axes, title: str, width: int) -> None:
 
 def _layer_graph(model: keras.Model) -> pygraphviz.AGraph:
     """Return a model's layers and the arrows between them as a graph to draw."""
-    if isinstance(model, keras.Sequential) and model.inputs:
+    if isinstance(model, keras.Sequential) and getattr(model, "inputs", None):
         # A Sequential model has no input layer to draw.
         model = keras.Model(model.inputs, model.outputs, name=model.name)
     graph = pygraphviz.AGraph(directed=True, strict=False, splines="ortho")
@@ -461,7 +462,7 @@ def _cell(name: str, value: Any, options: str = "") -> str:
 
 def _escape(text: Any) -> str:
     # Graphviz replaces a backslash and the letter that follows.
-    return html.escape(str(text)).replace("\\", "&#92;")
+    return html.escape(str(text)).replace("\\", "\\\\")
 
 
 def _shape(layer: keras.Operation, side: str) -> Any:
@@ -531,10 +532,17 @@ def _draw_curves(axis: Axes, table: pd.DataFrame, metrics: list[str]) -> None:
         _draw_line(axis, table, metric, style, TRAINING_COLOR)
         _draw_line(axis, table, f"val_{metric}", style, VALIDATION_COLOR)
     if not any(np.isfinite(line.get_ydata()).any() for line in axis.lines):
-        axis.text(0.5, 0.5, "no finite values", ha="center", transform=axis.transAxes)
-    _label_epochs(axis)
+        _write_instead(axis, "no finite values")
+    else:
+        _label_epochs(axis)
     axis.set_xlabel("epoch")
     axis.legend(fontsize=9)
+
+
+def _write_instead(axis: Axes, text: str) -> None:
+    """Say why axes are empty."""
+    axis.text(0.5, 0.5, text, ha="center", transform=axis.transAxes)
+    axis.set(xticks=[], yticks=[])
 
 
 def _draw_line(
@@ -543,13 +551,13 @@ def _draw_line(
     if name not in table:
         return
     # Missing values are bridged; infinite ones, of a diverged run, interrupt the line.
-    values = table[name].dropna().replace([np.inf, -np.inf], np.nan)
-    axis.plot(values, style, marker=_marker(values), ms=3, color=color, label=name)
+    values = _finite(table[name].dropna())
+    marker = "o" if len(values) <= 30 else None  # or they can't be told apart
+    axis.plot(values, style, marker=marker, markersize=3, color=color, label=name)
 
 
-def _marker(values: pd.Series) -> str | None:
-    """Return a marker for each epoch, unless there are too many to tell apart."""
-    return "o" if len(values) <= 30 else None
+def _finite(values: pd.Series) -> pd.Series:
+    return values.replace([np.inf, -np.inf], np.nan)
 
 
 def _label_epochs(axis: Axes) -> None:
@@ -561,33 +569,35 @@ def _draw_comparison(
     panel: Axes, strip: Axes, comparison: pd.DataFrame, metric: str
 ) -> None:
     """Draw the values of a metric, and below how far they are from the seeds' mean."""
-    strip.axhspan(-1, 1, color="0.88")
-    for name, part, color, shift in (
-        (metric, "training", TRAINING_COLOR, -0.1),
-        (f"val_{metric}", "validation", VALIDATION_COLOR, 0.1),
-    ):
-        table = comparison[comparison["metric"] == name].set_index("epoch")
-        if table.empty:
-            continue
-        measured = table["measured"].replace([np.inf, -np.inf], np.nan)
-        marker = "s" if len(table) == 1 else None
-        panel.plot(measured, marker=marker, color=color, label=f"{part}: this run")
-        panel.plot(
-            table["article"], "o", ms=4, color=color, label=f"{part}: the article"
-        )
-        label = f"{part}: 95% prediction interval of other seeds"
-        _draw_band(panel, table, color, label)
-        half = (table["high"] - table["low"]) / 2
-        epochs = table.index + shift
-        strip.plot(epochs, (measured - table["mean"]) / half, "x", ms=4, color=color)
-        article = (table["article"] - table["mean"]) / half
-        strip.plot(epochs, article, "o", ms=3, color=color)
+    tables = dict(list(comparison.set_index("epoch").groupby("metric")))
+    strip.axhspan(-1, 1, color="0.88", label="inside of the interval")
+    if metric in tables:
+        _draw_part(panel, strip, tables[metric], "training", TRAINING_COLOR)
+    if f"val_{metric}" in tables:
+        table = tables[f"val_{metric}"]
+        _draw_part(panel, strip, table, "validation", VALIDATION_COLOR)
     panel.set_ylabel(metric)
     _label_epochs(panel)
     _label_epochs(strip)
     strip.set_yscale("symlog", linthresh=1)
+    strip.yaxis.set_major_formatter("{x:g}")
     farthest = max(abs(limit) for limit in strip.get_ylim())
     strip.set_ylim(-1.2 * farthest, 1.2 * farthest)
+
+
+def _draw_part(
+    panel: Axes, strip: Axes, table: pd.DataFrame, part: str, color: str
+) -> None:
+    """Draw the training's or the validation's values, and their residuals."""
+    measured = _finite(table["measured"])
+    article = table["article"]
+    panel.plot(measured, "x-", markersize=4, color=color, label=f"{part}: this run")
+    panel.plot(article, "o", markersize=3, color=color, label=f"{part}: the article")
+    label = f"{part}: 95% prediction interval of other seeds"
+    _draw_band(panel, table, color, label)
+    half = (table["high"] - table["low"]) / 2
+    strip.plot((measured - table["mean"]) / half, "x", markersize=4, color=color)
+    strip.plot((article - table["mean"]) / half, "o", markersize=3, color=color)
 
 
 def _draw_band(axis: Axes, table: pd.DataFrame, color: str, label: str) -> None:
@@ -607,8 +617,10 @@ def _draw_band(axis: Axes, table: pd.DataFrame, color: str, label: str) -> None:
 def _as_list(values: Any, names: list[str]) -> list[Any]:
     """Return a model's inputs or labels in its own order, as ``evaluate`` does."""
     if isinstance(values, dict):
-        return [values[name] for name in names or values if name in values]
-    return list(values) if len(names) > 1 else [values]
+        named = [values[name] for name in names if name in values]
+        return named or list(values.values())  # a subclassed model has no names
+    several = isinstance(values, (list, tuple)) and np.ndim(values[0]) > 0
+    return list(values) if several else [values]
 
 
 def _named_answers(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
@@ -620,8 +632,6 @@ def _named_answers(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
     names = getattr(model, "output_names", None) or []
     if len(names) != len(predicted):  # a subclassed model
         names = [f"output_{place}" for place in range(1, len(predicted) + 1)]
-    if len(predicted) == 1:
-        names = [model.name]
     return dict(zip(names, predicted))
 
 
@@ -687,7 +697,6 @@ def _class_names(
 
 def _draw_mistakes(
     half: Any,
-    heading: str,
     truth: np.ndarray,
     probabilities: np.ndarray,
     names: list[str],
@@ -705,11 +714,9 @@ def _draw_mistakes(
         f"probability {probabilities[place].max():.2f}"
         for place in worst
     ]
-    _show_images(right.subplots(3, 4), images[worst], titles)
-    right.suptitle(
-        f"The {len(worst)} most wrong, with the answer's probability", fontsize=10
-    )
-    half.suptitle(f"{heading}: {np.mean(answers == truth):.2%} right")
+    _show_images(right.subplots(3, 4), images[worst], titles, width=24)
+    heading = f"The {len(worst)} most wrong, with the answer's probability"
+    right.suptitle(heading if len(worst) else "No mistakes", fontsize=10)
 
 
 def _draw_matrix(
@@ -721,7 +728,8 @@ def _draw_matrix(
 
     counts = confusion_matrix(truth, answers, labels=range(len(names)))
     mistakes = counts - np.diag(np.diag(counts))
-    display = ConfusionMatrixDisplay(mistakes, display_labels=names)
+    plain = [name.replace("$", r"\$") for name in names]  # no formulas
+    display = ConfusionMatrixDisplay(mistakes, display_labels=plain)
     is_short = max(len(name) for name in names) < 3
     display.plot(
         ax=axis,
@@ -739,7 +747,7 @@ def _draw_matrix(
 def _draw_probabilities(axis: Axes, labels: pd.Index, row: np.ndarray) -> None:
     places = np.arange(len(row))
     axis.barh(places, np.nan_to_num(row), color=LAYER_COLORS["output"])
-    for place, value in zip(places, row):
+    for place, value in enumerate(row):
         text = "" if np.isnan(value) else f"{value:.2f}"
         axis.text(1.03, place, text, va="center", fontsize=8)
     if np.isnan(row).all():
