@@ -5,7 +5,6 @@ import io
 import itertools
 import math
 import os
-import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -486,7 +485,6 @@ def _highest_dpi(graph: pygraphviz.AGraph) -> int:
 @contextmanager
 def _without_font_warnings() -> Iterator[None]:
     """Hold back what Graphviz's Fontconfig says about the system's own settings."""
-    sys.stderr.flush()
     screen = os.dup(2)
     with tempfile.TemporaryFile() as written:
         os.dup2(written.fileno(), 2)
@@ -570,7 +568,7 @@ def _draw_comparison(
 ) -> None:
     """Draw the values of a metric, and below how far they are from the seeds' mean."""
     tables = dict(list(comparison.set_index("epoch").groupby("metric")))
-    strip.axhspan(-1, 1, color="0.88", label="inside of the interval")
+    strip.axhspan(-1, 1, color="0.88")
     if metric in tables:
         _draw_part(panel, strip, tables[metric], "training", TRAINING_COLOR)
     if f"val_{metric}" in tables:
@@ -581,6 +579,7 @@ def _draw_comparison(
     _label_epochs(strip)
     strip.set_yscale("symlog", linthresh=1)
     strip.yaxis.set_major_formatter("{x:g}")
+    strip.tick_params(axis="y", labelsize=8)
     farthest = max(abs(limit) for limit in strip.get_ylim())
     strip.set_ylim(-1.2 * farthest, 1.2 * farthest)
 
