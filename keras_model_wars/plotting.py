@@ -37,7 +37,11 @@ METRIC_STYLES = ["-", "--", ":", "-."]
 
 
 def plot_samples(
-    x: np.ndarray, y: np.ndarray, to_file: PictureFile = None, *, columns: int = 10
+    x: np.ndarray,
+    y: np.ndarray,
+    to_file: PictureFile = None,
+    *,
+    columns: int = 10,
 ) -> Figure:
     """Draw images with their labels.
 
@@ -66,7 +70,10 @@ def plot_samples(
 
 
 def plot_model(
-    model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
+    model: keras.Model,
+    to_file: PictureFile = None,
+    *,
+    dpi: int = 96,
 ) -> Image.Image:
     """Draw a model's diagram with shapes and activations, without a system Graphviz.
 
@@ -119,17 +126,34 @@ def plot_neurons(
     for count in units:
         _require_integer("units", count, 32)
     tallest = max(units)
-    axis = _panel(ax, 2 * len(units), max(3, 0.7 * tallest))
+    axis = ax or _new_figure(2 * len(units), max(3, 0.7 * tallest)).subplots()
     roles = ["input", *["hidden"] * (len(units) - 2), "output"]
     layers = [np.arange(count) - (count - 1) / 2 for count in units]
     for place, (left, right) in enumerate(itertools.pairwise(layers)):
         for start, end in itertools.product(left, right):
-            axis.plot([place, place + 1], [start, end], color="0.75", zorder=1)
+            axis.plot(
+                [place, place + 1],
+                [start, end],
+                color="0.75",
+                zorder=1,
+            )
     for place, (role, neurons) in enumerate(zip(roles, layers)):
         places = np.full(len(neurons), place)
-        axis.scatter(places, neurons, s=500, color=LAYER_COLORS[role], zorder=2)
+        axis.scatter(
+            places,
+            neurons,
+            s=500,
+            color=LAYER_COLORS[role],
+            zorder=2,
+        )
         top = tallest / 2 + 0.2
-        axis.text(place, top, f"{role}\nlayer", ha="center", va="bottom")
+        axis.text(
+            place,
+            top,
+            f"{role}\nlayer",
+            ha="center",
+            va="bottom",
+        )
     axis.set_xlim(-0.5, len(units) - 0.5)
     axis.set_ylim(-tallest / 2 - 0.2, tallest / 2 + 1)
     axis.axis("off")
@@ -179,7 +203,10 @@ def plot_learning_curves(
 
 
 def plot_article_comparison(
-    comparison: pd.DataFrame, to_file: PictureFile = None, *, title: str = ""
+    comparison: pd.DataFrame,
+    to_file: PictureFile = None,
+    *,
+    title: str = "",
 ) -> Figure:
     """Draw a run as lines, the article's log as points, our other seeds as bands.
 
@@ -205,7 +232,11 @@ def plot_article_comparison(
     figure.suptitle(title)
     heights = [3, 1] * len(rows)
     grid = figure.subplots(
-        2 * len(rows), columns, squeeze=False, sharex=True, height_ratios=heights
+        2 * len(rows),
+        columns,
+        squeeze=False,
+        sharex=True,
+        height_ratios=heights,
     )
     for row, metrics in enumerate(rows):
         for column, metric in enumerate(metrics):
@@ -216,7 +247,12 @@ def plot_article_comparison(
     for axis in grid[-1]:
         axis.set_xlabel("epoch")
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=2,
+    )
     return save_figure(figure, to_file)
 
 
@@ -243,8 +279,6 @@ def plot_mistakes(
     >>> images = kmw.scale_pixels(x_test)
     >>> figure = kmw.plot_mistakes(run.model, images, y_test, title="A small run")
     """
-    if min([np.size(labels) for labels in keras.tree.flatten(y)], default=0) == 0:
-        raise InputError("`y` should hold labels. Received: none.")
     answers = _named_answers(model, model.predict(x, verbose=0))
     labels = _as_list(y, list(answers))
     if len(labels) != len(answers):
@@ -270,14 +304,17 @@ def plot_mistakes(
         _draw_mistakes(half, truth, probabilities, names, pictures)
         heading = name if len(answers) > 1 else title or model.name
         right = np.mean(probabilities.argmax(axis=1) == truth)
-        finite = np.isfinite(probabilities).all()
-        remark = "" if finite else " (some answers are not finite)"
-        half.suptitle(f"{heading}: {right:.2%} right{remark}")
+        heading = f"{heading}: {right:.2%} right"
+        if not np.isfinite(probabilities).all():
+            heading += " (some answers are not finite)"
+        half.suptitle(heading)
     return save_figure(figure, to_file)
 
 
 def plot_predictions(
-    images: Any, predictions: pd.DataFrame, to_file: PictureFile = None
+    images: Any,
+    predictions: pd.DataFrame,
+    to_file: PictureFile = None,
 ) -> Figure:
     """Draw each picture as the network sees it, beside its probabilities as bars.
 
@@ -303,17 +340,25 @@ def plot_predictions(
     figure = _new_figure(3.6 + 2 * wide, 2.8 * len(predictions))
     ratios = [*[1] * wide, 1.4]
     grid = figure.subplots(
-        len(predictions), wide + 1, squeeze=False, width_ratios=ratios
+        len(predictions),
+        wide + 1,
+        squeeze=False,
+        width_ratios=ratios,
     )
     for axis, picture, name in zip(grid[:, :-1].flat, pictures, names):
         seen = prepared.get(name)
         try:
             seen = prepare_image(picture, name) if seen is None else seen
-            axis.imshow(seen, cmap="gray", vmin=0, vmax=255)
+            axis.imshow(
+                seen,
+                cmap="gray",
+                vmin=0,
+                vmax=255,
+            )
+            axis.set(xticks=[], yticks=[])
         except InputError:
             _write_instead(axis, "no digit")
-        axis.set(xticks=[], yticks=[])
-        _set_title(axis, os.path.basename(name), 24)
+        _set_title(axis, os.path.basename(name), width=20)
     for axis, row in zip(grid[:, -1], predictions.to_numpy()):
         _draw_probabilities(axis, predictions.columns, row)
     return save_figure(figure, to_file)
@@ -333,13 +378,6 @@ def _new_figure(width: float, height: float) -> Figure:
     figure = plt.figure(figsize=(width, height), layout="constrained")
     plt.close(figure)
     return figure
-
-
-def _panel(ax: Axes | None, width: float, height: float) -> Axes:
-    """Return the caller's axes, or those of a new figure."""
-    if ax is None:
-        return _new_figure(width, height).subplots()
-    return ax
 
 
 def _require_integer(name: str, value: Any, highest: int) -> None:
@@ -369,7 +407,10 @@ def _as_images(x: Any) -> np.ndarray | None:
 
 
 def _show_images(
-    axes: np.ndarray, images: np.ndarray, titles: Sequence[str], width: int
+    axes: np.ndarray,
+    images: np.ndarray,
+    titles: Sequence[str],
+    width: int,
 ) -> None:
     for axis in axes.flat:
         axis.axis("off")
@@ -390,7 +431,11 @@ def _set_title(axis: Axes, title: str, width: int) -> None:
         textwrap.fill(line, width, max_lines=2, placeholder=" …")
         for line in title.splitlines()
     ]
-    axis.set_title("\n".join(lines), fontsize=9, parse_math=False)
+    axis.set_title(
+        "\n".join(lines),
+        fontsize=9,
+        parse_math=False,
+    )
 
 
 # Diagrams
@@ -401,7 +446,11 @@ def _layer_graph(model: keras.Model) -> pygraphviz.AGraph:
     if isinstance(model, keras.Sequential) and getattr(model, "inputs", None):
         # A Sequential model has no input layer to draw.
         model = keras.Model(model.inputs, model.outputs, name=model.name)
-    graph = pygraphviz.AGraph(directed=True, strict=False, splines="ortho")
+    graph = pygraphviz.AGraph(
+        directed=True,
+        strict=False,
+        splines="ortho",
+    )
     graph.node_attr.update(shape="plain", fontname="Helvetica")
     graph.edge_attr["penwidth"] = "2"
     if not isinstance(model, keras.Function):
@@ -411,12 +460,11 @@ def _layer_graph(model: keras.Model) -> pygraphviz.AGraph:
     inputs = [tensor._keras_history.operation for tensor in model.inputs]
     outputs = [tensor._keras_history.operation for tensor in model.outputs]
     # Without the operations that compute a mask, which are no connections.
-    layers = dict.fromkeys([*inputs, *itertools.chain(*arrows), *outputs])
-    roles = dict.fromkeys(layers, "hidden")
+    roles = dict.fromkeys([*inputs, *itertools.chain(*arrows), *outputs], "hidden")
     roles.update(dict.fromkeys(outputs, "output"))
     roles.update(dict.fromkeys(inputs, "input"))
-    for layer in layers:
-        graph.add_node(id(layer), label=_layer_label(layer, roles[layer]))
+    for layer, role in roles.items():
+        graph.add_node(id(layer), label=_layer_label(layer, role))
     for source, target in arrows:
         graph.add_edge(id(source), id(target))
     graph.graph_attr["label"] = _legend()
@@ -475,10 +523,10 @@ def _shape(layer: keras.Operation, side: str) -> Any:
 def _highest_dpi(graph: pygraphviz.AGraph) -> int:
     """Return how many dots per inch Cairo can draw and Pillow opens without warning."""
     graph.layout(prog="dot")
-    box = graph.graph_attr["bb"].split(",")
-    width, height = float(box[2]) / 72 + 1, float(box[3]) / 72 + 1  # with the margins
-    by_side = 32_000 / max(width, height)
-    by_area = math.sqrt(80_000_000 / (width * height))
+    corners = graph.graph_attr["bb"].split(",")
+    inches = [float(corner) / 72 + 1 for corner in corners[2:]]  # with the margins
+    by_side = 32_000 / max(inches)
+    by_area = math.sqrt(80_000_000 / math.prod(inches))
     return max(1, int(min(by_side, by_area)))
 
 
@@ -539,19 +587,36 @@ def _draw_curves(axis: Axes, table: pd.DataFrame, metrics: list[str]) -> None:
 
 def _write_instead(axis: Axes, text: str) -> None:
     """Say why axes are empty."""
-    axis.text(0.5, 0.5, text, ha="center", transform=axis.transAxes)
+    axis.text(
+        0.5,
+        0.5,
+        text,
+        ha="center",
+        transform=axis.transAxes,
+    )
     axis.set(xticks=[], yticks=[])
 
 
 def _draw_line(
-    axis: Axes, table: pd.DataFrame, name: str, style: str, color: str
+    axis: Axes,
+    table: pd.DataFrame,
+    name: str,
+    style: str,
+    color: str,
 ) -> None:
     if name not in table:
         return
     # Missing values are bridged; infinite ones, of a diverged run, interrupt the line.
     values = _finite(table[name].dropna())
     marker = "o" if len(values) <= 30 else None  # or they can't be told apart
-    axis.plot(values, style, marker=marker, markersize=3, color=color, label=name)
+    axis.plot(
+        values,
+        style,
+        marker=marker,
+        markersize=3,
+        color=color,
+        label=name,
+    )
 
 
 def _finite(values: pd.Series) -> pd.Series:
@@ -564,7 +629,10 @@ def _label_epochs(axis: Axes) -> None:
 
 
 def _draw_comparison(
-    panel: Axes, strip: Axes, comparison: pd.DataFrame, metric: str
+    panel: Axes,
+    strip: Axes,
+    comparison: pd.DataFrame,
+    metric: str,
 ) -> None:
     """Draw the values of a metric, and below how far they are from the seeds' mean."""
     tables = dict(list(comparison.set_index("epoch").groupby("metric")))
@@ -585,29 +653,41 @@ def _draw_comparison(
 
 
 def _draw_part(
-    panel: Axes, strip: Axes, table: pd.DataFrame, part: str, color: str
+    panel: Axes,
+    strip: Axes,
+    table: pd.DataFrame,
+    part: str,
+    color: str,
 ) -> None:
     """Draw the training's or the validation's values, and their residuals."""
     measured = _finite(table["measured"])
     article = table["article"]
-    panel.plot(measured, "x-", markersize=4, color=color, label=f"{part}: this run")
-    panel.plot(article, "o", markersize=3, color=color, label=f"{part}: the article")
-    label = f"{part}: 95% prediction interval of other seeds"
-    _draw_band(panel, table, color, label)
+    panel.plot(
+        measured,
+        "x-",
+        markersize=4,
+        color=color,
+        label=f"{part}: this run",
+    )
+    panel.plot(
+        article,
+        "o",
+        markersize=3,
+        color=color,
+        label=f"{part}: the article",
+    )
+    panel.fill_between(
+        table.index,
+        table["low"],
+        table["high"],
+        color=color,
+        alpha=0.2,
+        linewidth=0 if len(table) > 1 else 10,  # a single epoch has no width to fill
+        label=f"{part}: 95% prediction interval of other seeds",
+    )
     half = (table["high"] - table["low"]) / 2
     strip.plot((measured - table["mean"]) / half, "x", markersize=4, color=color)
     strip.plot((article - table["mean"]) / half, "o", markersize=3, color=color)
-
-
-def _draw_band(axis: Axes, table: pd.DataFrame, color: str, label: str) -> None:
-    epochs = table.index.to_numpy(dtype=float)
-    low, high = table["low"], table["high"]
-    if len(table) == 1:  # which has no width to fill
-        epochs = epochs[0] + np.array([-0.2, 0.2])
-        low, high = np.repeat(low, 2), np.repeat(high, 2)
-    axis.fill_between(
-        epochs, low, high, color=color, alpha=0.2, linewidth=0, label=label
-    )
 
 
 # Mistakes and predictions
@@ -618,8 +698,10 @@ def _as_list(values: Any, names: list[str]) -> list[Any]:
     if isinstance(values, dict):
         named = [values[name] for name in names if name in values]
         return named or list(values.values())  # a subclassed model has no names
-    several = isinstance(values, (list, tuple)) and np.ndim(values[0]) > 0
-    return list(values) if several else [values]
+    is_list = isinstance(values, (list, tuple))
+    if is_list and any(np.ndim(value) for value in values):
+        return list(values)
+    return [values]
 
 
 def _named_answers(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
@@ -628,9 +710,8 @@ def _named_answers(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
         return predicted
     if not isinstance(predicted, (list, tuple)):
         predicted = [predicted]
-    names = getattr(model, "output_names", None) or []
-    if len(names) != len(predicted):  # a subclassed model
-        names = [f"output_{place}" for place in range(1, len(predicted) + 1)]
+    generic = [f"output_{place}" for place in range(1, len(predicted) + 1)]
+    names = getattr(model, "output_names", generic)  # Functional models have them
     return dict(zip(names, predicted))
 
 
@@ -680,7 +761,10 @@ def _as_labels(name: str, truth: Any, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _class_names(
-    output: str, display_labels: Any, classes: int, is_pair: bool
+    output: str,
+    display_labels: Any,
+    classes: int,
+    is_pair: bool,
 ) -> list[str]:
     if isinstance(display_labels, dict):
         display_labels = display_labels.get(output)
@@ -713,13 +797,21 @@ def _draw_mistakes(
         f"probability {probabilities[place].max():.2f}"
         for place in worst
     ]
-    _show_images(right.subplots(3, 4), images[worst], titles, width=24)
+    _show_images(
+        right.subplots(3, 4),
+        images[worst],
+        titles,
+        width=24,
+    )
     heading = f"The {len(worst)} most wrong, with the answer's probability"
     right.suptitle(heading if len(worst) else "No mistakes", fontsize=10)
 
 
 def _draw_matrix(
-    axis: Axes, truth: np.ndarray, answers: np.ndarray, names: list[str]
+    axis: Axes,
+    truth: np.ndarray,
+    answers: np.ndarray,
+    names: list[str],
 ) -> None:
     """Draw a confusion matrix whose colors show the mistakes alone."""
     # Imported here, because it takes a second.
@@ -744,16 +836,26 @@ def _draw_matrix(
 
 
 def _draw_probabilities(axis: Axes, labels: pd.Index, row: np.ndarray) -> None:
-    places = np.arange(len(row))
-    axis.barh(places, np.nan_to_num(row), color=LAYER_COLORS["output"])
-    for place, value in enumerate(row):
-        text = "" if np.isnan(value) else f"{value:.2f}"
-        axis.text(1.03, place, text, va="center", fontsize=8)
     if np.isnan(row).all():
-        axis.text(0.5, 0.5, "no digit", ha="center", transform=axis.transAxes)
+        _write_instead(axis, "no digit")
+        return
+    places = np.arange(len(row))
+    axis.barh(places, row, color=LAYER_COLORS["output"])
+    for place, value in enumerate(row):
+        axis.text(
+            1.03,
+            place,
+            f"{value:.2f}",
+            va="center",
+            fontsize=8,
+        )
     # From the top down, and a single bar no broader than one of ten.
     middle = (len(row) - 1) / 2
-    axis.set(xlim=(0, 1), ylim=(middle + 5, middle - 5), xticks=[0, 0.5, 1])
+    axis.set(
+        xlim=(0, 1),
+        ylim=(middle + 5, middle - 5),
+        xticks=[0, 0.5, 1],
+    )
     axis.set_yticks(places, [str(label) for label in labels])
     axis.set_xlabel("probability")
     axis.set_ylabel(labels.name)
