@@ -55,11 +55,11 @@ def plot_samples(
     """
     _require_integer("columns", columns, 400)
     images = _as_images(x)
-    labels = np.asarray(y)
+    labels = _as_array(y)
     if images is None or labels.shape != images.shape[:1] or len(labels) > 400:
         raise InputError(
             "`x` should be 1 to 400 images and `y` their labels. Received: shapes "
-            f"{np.shape(x)} and {labels.shape}. Pass a slice such as x[:40], y[:40]."
+            f"{_as_array(x).shape} and {labels.shape}. Pass a slice such as x[:40], y[:40]."
         )
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
@@ -279,6 +279,7 @@ def plot_mistakes(
     >>> images = kmw.scale_pixels(x_test)
     >>> figure = kmw.plot_mistakes(run.model, images, y_test, title="A small run")
     """
+    images = _input_images(model, x)
     answers = _named_answers(model, model.predict(x, verbose=0))
     labels = _as_list(y, list(answers))
     if len(labels) != len(answers):
@@ -286,7 +287,6 @@ def plot_mistakes(
             f"`y` should hold labels for {len(answers)} outputs, "
             f"{', '.join(answers)}. Received: labels for {len(labels)}."
         )
-    images = _input_images(model, x)
     if len(images) == len(answers):
         shown = images
     else:
@@ -391,9 +391,17 @@ def _require_integer(name: str, value: Any, highest: int) -> None:
 # Images
 
 
+def _as_array(values: Any) -> np.ndarray:
+    """Return an array, an empty one for what NumPy refuses, such as ragged lists."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return np.empty(0)
+
+
 def _as_images(x: Any) -> np.ndarray | None:
     """Return images as (count, height, width) or with channels, or None for others."""
-    images = np.asarray(x)
+    images = _as_array(x)
     if images.dtype.kind not in "biuf" or images.size == 0:
         return None
     if images.ndim == 4 and images.shape[3] == 1:
@@ -682,7 +690,7 @@ def _draw_part(
         table["high"],
         color=color,
         alpha=0.2,
-        linewidth=0 if len(table) > 1 else 10,  # a single epoch has no width to fill
+        linewidth=0 if len(table) > 1 else 4,  # a single epoch has no width to fill
         label=f"{part}: 95% prediction interval of other seeds",
     )
     half = (table["high"] - table["low"]) / 2
@@ -699,7 +707,7 @@ def _as_list(values: Any, names: list[str]) -> list[Any]:
         named = [values[name] for name in names if name in values]
         return named or list(values.values())  # a subclassed model has no names
     is_list = isinstance(values, (list, tuple))
-    if is_list and any(np.ndim(value) for value in values):
+    if is_list and any(_as_array(value).ndim for value in values):
         return list(values)
     return [values]
 
@@ -725,7 +733,7 @@ def _input_images(model: keras.Model, x: Any) -> list[np.ndarray]:
         raise InputError(
             "`x` should hold images of one shape, (height, width), with 1, 3 or 4 "
             "channels or flat and square. Received: shapes "
-            f"{', '.join(str(np.shape(value)) for value in values)}."
+            f"{', '.join(str(_as_array(value).shape) for value in values)}."
         )
     return found
 
@@ -749,7 +757,7 @@ def _as_probabilities(name: str, answers: np.ndarray) -> np.ndarray:
 def _as_labels(name: str, truth: Any, shape: tuple[int, int]) -> np.ndarray:
     """Return an output's labels as integers, or raise an InputError."""
     count, classes = shape
-    labels = np.asarray(truth)
+    labels = _as_array(truth)
     fits = labels.shape in ((count,), (count, 1)) and labels.dtype.kind in "biuf"
     if not fits or not np.isin(labels, np.arange(classes)).all():
         raise InputError(

@@ -1,6 +1,7 @@
 """The pictures: what they show, and how they are written."""
 
 import functools
+import itertools
 import re
 from xml.etree import ElementTree
 
@@ -23,19 +24,15 @@ def labels_of(axis):
     return [line.get_label() for line in axis.lines]
 
 
-def classifier(shape, units, activation="softmax"):
-    flatten = layers.Flatten()
-    return keras.Sequential(
-        [keras.Input(shape), flatten, layers.Dense(units, activation)]
-    )
-
-
 def answering(answers, shape=(28, 28)):
     """Return a model that gives the same answers for every image."""
-    model = classifier(shape, len(answers), activation=None)
-    kernel, _ = model.get_weights()
-    model.set_weights([0 * kernel, np.array(answers)])
-    return model
+    bias = keras.initializers.Constant(answers)
+    dense = layers.Dense(
+        len(answers),
+        kernel_initializer="zeros",
+        bias_initializer=bias,
+    )
+    return keras.Sequential([keras.Input(shape), layers.Flatten(), dense])
 
 
 def captions(figure):
@@ -43,37 +40,67 @@ def captions(figure):
     return [title for title in titles if "taken for" in title]
 
 
-def boxes_and_arrows(path):
-    """Return the texts of a diagram's boxes by layer, and its arrows."""
-    nodes = ElementTree.parse(path).findall(".//{*}g[@class='node']")
-    edges = ElementTree.parse(path).findall(".//{*}g[@class='edge']")
-    texts = {node.findtext("{*}title"): "".join(node.itertext()) for node in nodes}
-    names = {key: re.search(r"(\S+)\s*\(\w+\)", text)[1] for key, text in texts.items()}
-    ends = [edge.findtext("{*}title").split("->") for edge in edges]
-    arrows = sorted((names[start], names[end]) for start, end in ends)
-    return {names[key]: text for key, text in texts.items()}, arrows
+def read_boxes(path):
+    """Return the texts of a diagram's boxes by their layer's name."""
+    texts = {}
+    for node in ElementTree.parse(path).iterfind(".//{*}g[@class='node']"):
+        text = "".join(node.itertext())
+        name = re.search(r"(\S+)\s*\(\w+\)", text)[1]
+        texts[name] = text
+    return texts
+
+
+def count_boxes(path, role):
+    nodes = ElementTree.parse(path).iterfind(".//{*}g[@class='node']")
+    texts = [ElementTree.tostring(node, "unicode") for node in nodes]
+    return sum(LAYER_COLORS[role].lower() in text for text in texts)
+
+
+def read_arrows(path):
+    """Return a diagram's arrows as pairs of the names of layers."""
+    names = {}
+    for node in ElementTree.parse(path).iterfind(".//{*}g[@class='node']"):
+        text = "".join(node.itertext())
+        names[node.findtext("{*}title")] = re.search(r"(\S+)\s*\(\w+\)", text)[1]
+    arrows = []
+    for edge in ElementTree.parse(path).iterfind(".//{*}g[@class='edge']"):
+        source, target = edge.findtext("{*}title").split("->")
+        arrows.append((names[source], names[target]))
+    return sorted(arrows)
+
+
+def draw_neurons(file):
+    kmw.plot_neurons((3, 2), file)
+
+
+def draw_diagram(file):
+    kmw.plot_model(kmw.build_sequential((2, 2)), file)
 
 
 # Files
 
 
-@pytest.mark.parametrize("name", ["new/picture.PNG", "picture.svg", "picture.pdf"])
-@pytest.mark.parametrize("plot", [kmw.plot_neurons, kmw.plot_model])
-def test_picture_is_written_in_the_format_of_its_extension(plot, name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("new/picture.PNG", b"\x89PNG"),
+        ("picture.svg", b"<?xml"),
+        ("picture.pdf", b"%PDF"),
+    ],
+)
+@pytest.mark.parametrize("draw", [draw_neurons, draw_diagram])
+def test_picture_is_written_in_the_format_of_its_extension(draw, name, start, tmp_path):
     file = tmp_path / name
-    subject = kmw.build_sequential((2, 2)) if plot is kmw.plot_model else (3, 2)
-    plot(subject, file)
-    start = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
-    assert file.read_bytes().startswith(start[file.suffix.lower()])
+    draw(file)
+    assert file.read_bytes().startswith(start)
     assert list(file.parent.iterdir()) == [file]
 
 
 @pytest.mark.parametrize("name", ["picture.jpg", "picture", ".png", "picture.png.txt"])
-@pytest.mark.parametrize("plot", [kmw.plot_neurons, kmw.plot_model])
-def test_other_extensions_are_refused(plot, name, tmp_path):
-    subject = kmw.build_sequential((2, 2)) if plot is kmw.plot_model else (3, 2)
+@pytest.mark.parametrize("draw", [draw_neurons, draw_diagram])
+def test_other_extensions_are_refused(draw, name, tmp_path):
     with pytest.raises(kmw.InputError, match=r"\.png, \.svg"):
-        plot(subject, tmp_path / name)
+        draw(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
@@ -136,12 +163,14 @@ BRANCHES = {
 def test_diagram_holds_every_layer_and_every_arrow(name, tmp_path):
     model = kmw.EXPERIMENTS[name].build(hidden_units=(16, 8))
     kmw.plot_model(model, tmp_path / "diagram.svg")
-    boxes, arrows = boxes_and_arrows(tmp_path / "diagram.svg")
+    boxes = read_boxes(tmp_path / "diagram.svg")
     for layer in model.layers:
         assert str(layer.output.shape) in boxes[layer.name]
     assert "relu" in boxes["hidden_1"]
-    chains = [chain.split() for chain in BRANCHES[name]]
-    assert arrows == sorted(pair for chain in chains for pair in zip(chain, chain[1:]))
+    expected = []
+    for branch in BRANCHES[name]:
+        expected += itertools.pairwise(branch.split())
+    assert read_arrows(tmp_path / "diagram.svg") == sorted(expected)
 
 
 def test_diagram_shows_names_and_activations_as_they_are(tmp_path):
@@ -151,7 +180,7 @@ def test_diagram_shows_names_and_activations_as_they_are(tmp_path):
     y = layers.Dense(2, name=odd, activation=lambda value: value)(x)
     model = keras.Model(x, layers.Dense(2, activation=slope)(y))
     kmw.plot_model(model, tmp_path / "diagram.svg")
-    boxes, _ = boxes_and_arrows(tmp_path / "diagram.svg")
+    boxes = read_boxes(tmp_path / "diagram.svg")
     assert "<lambda>" in boxes[odd]
     assert any("leaky_relu" in text for text in boxes.values())
 
@@ -161,13 +190,9 @@ def test_layer_that_is_an_output_has_its_color_even_if_other_layers_use_it(tmp_p
     hidden = layers.Dense(2)(x)
     model = keras.Model(x, [hidden, layers.Dense(2)(hidden)])
     kmw.plot_model(model, tmp_path / "diagram.svg")
-    nodes = ElementTree.parse(tmp_path / "diagram.svg").findall(
-        ".//{*}g[@class='node']"
-    )
-    drawn = [ElementTree.tostring(node, encoding="unicode") for node in nodes]
-    output = LAYER_COLORS["output"].lower()
-    assert sum(output in node for node in drawn) == 2
-    assert not any(LAYER_COLORS["hidden"].lower() in node for node in drawn)
+    assert count_boxes(tmp_path / "diagram.svg", "input") == 1
+    assert count_boxes(tmp_path / "diagram.svg", "hidden") == 0
+    assert count_boxes(tmp_path / "diagram.svg", "output") == 2
 
 
 class Subclassed(keras.Model):
@@ -185,24 +210,25 @@ def test_subclassed_model_is_one_box_and_refused_before_it_is_built(tmp_path):
         kmw.plot_model(model)
     model(np.zeros((1, 3)))
     kmw.plot_model(model, tmp_path / "diagram.svg")
-    boxes, arrows = boxes_and_arrows(tmp_path / "diagram.svg")
-    assert (list(boxes), arrows) == ([model.name], [])
+    assert list(read_boxes(tmp_path / "diagram.svg")) == [model.name]
 
 
 def test_sequential_model_that_was_built_by_a_call_is_drawn(tmp_path):
     model = keras.Sequential([layers.Dense(3, name="a"), layers.Dense(2, name="b")])
     model(np.zeros((1, 4)))
     kmw.plot_model(model, tmp_path / "diagram.svg")
-    assert ("a", "b") in boxes_and_arrows(tmp_path / "diagram.svg")[1]
+    assert ("a", "b") in read_arrows(tmp_path / "diagram.svg")
 
 
 def test_very_large_diagram_has_fewer_dots_and_no_message(capfd):
     assert kmw.plot_model(kmw.build_sequential((2, 2)), dpi=9000).height <= 32_000
     assert capfd.readouterr().err == ""
-    small, large = (
-        kmw.plot_model(kmw.build_sequential((2, 2)), dpi=dpi) for dpi in (48, 96)
-    )
-    assert large.width > 1.5 * small.width
+
+
+def test_diagram_grows_with_its_dpi():
+    model = kmw.build_sequential((2, 2))
+    small = kmw.plot_model(model, dpi=48)
+    assert kmw.plot_model(model, dpi=96).width > 1.5 * small.width
 
 
 # Learning curves
@@ -264,15 +290,20 @@ def test_curves_fill_the_axis(loss):
         assert high - low < 1.2 * (max(values) - min(values))
 
 
-def test_single_epoch_and_gaps_show_their_points():
+def test_single_point_between_gaps_has_a_marker():
     table = pd.DataFrame({"loss": [3.0, 2, 1], "val_loss": [GAP, 2.5, GAP]})
-    for history, epochs in ((table, [2]), (table[1:2], [1])):
-        axis = kmw.plot_learning_curves(history).axes[0]
-        validation = axis.lines[1]
-        assert list(validation.get_xdata()) == epochs
-        assert validation.get_marker() == "o"
+    (axis,) = kmw.plot_learning_curves(table).axes
+    _, validation = axis.lines
+    assert list(validation.get_xdata()) == [2]
+    assert validation.get_marker() == "o"
+
+
+def test_epochs_are_integers_even_if_there_is_one():
+    (axis,) = kmw.plot_learning_curves({"loss": [1.0]}).axes
     axis.figure.canvas.draw()
-    assert all(text.get_text().isdigit() for text in axis.get_xticklabels())
+    labels = [label.get_text() for label in axis.get_xticklabels()]
+    assert "1" in labels
+    assert all(label.isdigit() for label in labels)
 
 
 def test_run_without_finite_values_says_so():
