@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -462,7 +462,7 @@ def _layer_graph(model: keras.Model) -> pygraphviz.AGraph:
     graph.node_attr.update(shape="plain", fontname="Helvetica")
     graph.edge_attr["penwidth"] = "2"
     if not isinstance(model, keras.Function):
-        graph.add_node(id(model), label=_layer_label(model, "hidden"))
+        graph.add_node(id(model), label=_layer_label(model, "hidden", []))
         return graph
     arrows = connections(model)
     inputs = [tensor._keras_history.operation for tensor in model.inputs]
@@ -472,7 +472,7 @@ def _layer_graph(model: keras.Model) -> pygraphviz.AGraph:
     roles.update(dict.fromkeys(outputs, "output"))
     roles.update(dict.fromkeys(inputs, "input"))
     for layer, role in roles.items():
-        graph.add_node(id(layer), label=_layer_label(layer, role))
+        graph.add_node(id(layer), label=_layer_label(layer, role, roles))
     for source, target in arrows:
         graph.add_edge(id(source), id(target))
     graph.graph_attr["label"] = _legend()
@@ -489,7 +489,7 @@ def _legend() -> str:
     return f"<{table}<tr>{''.join(cells)}</tr></table>>"
 
 
-def _layer_label(layer: keras.Operation, role: str) -> str:
+def _layer_label(layer: keras.Operation, role: str, drawn: Iterable[Any]) -> str:
     """Return a box as Keras draws it, in the color of its role and with text escaped."""
     color = LAYER_COLORS[role]
     title = f"<b>{_escape(layer.name)}</b> ({_escape(type(layer).__name__)})"
@@ -500,11 +500,12 @@ def _layer_label(layer: keras.Operation, role: str) -> str:
         function = getattr(activation, "func", activation)  # of a functools.partial
         name = getattr(function, "__name__", type(function).__name__)
         rows.append(_cell("Activation", name, 'colspan="2"'))
+    output = _shapes(layer, "output", drawn)
     if isinstance(layer, keras.layers.InputLayer):
-        rows.append(_cell("Output shape", _shape(layer, "output"), 'colspan="2"'))
+        rows.append(_cell("Output shape", output, 'colspan="2"'))
     else:
-        input_cell = _cell("Input shape", _shape(layer, "input"))
-        rows.append(input_cell + _cell("Output shape", _shape(layer, "output")))
+        input_cell = _cell("Input shape", _shapes(layer, "input", drawn))
+        rows.append(input_cell + _cell("Output shape", output))
     table = f'<table border="0" cellborder="1" bgcolor="{color}" cellpadding="10">'
     lines = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"<{table}{lines}</table>>"
@@ -520,12 +521,16 @@ def _escape(text: Any) -> str:
     return html.escape(str(text)).replace("\\", "\\\\")
 
 
-def _shape(layer: keras.Operation, side: str) -> Any:
-    """Return the shape of a layer's ``input`` or ``output``, or a question mark."""
+def _shapes(layer: keras.Operation, side: str, drawn: Iterable[Any]) -> Any:
+    """Return the shapes of a layer's ``input`` or ``output``, or a question mark."""
     try:
-        return keras.tree.map_structure(lambda part: part.shape, getattr(layer, side))
+        tensors = keras.tree.flatten(getattr(layer, side))
     except (AttributeError, ValueError):  # never called on a symbolic tensor
         return "?"
+    # A mask comes from an operation that is not drawn.
+    own = [tensor for tensor in tensors if tensor._keras_history.operation in drawn]
+    shapes = [tensor.shape for tensor in own or tensors]
+    return shapes[0] if len(shapes) == 1 else shapes
 
 
 def _highest_dpi(graph: pygraphviz.AGraph) -> int:
@@ -727,7 +732,9 @@ def _input_images(model: keras.Model, x: Any) -> list[np.ndarray]:
     """Return those of a model's inputs that are images."""
     inputs = getattr(model, "inputs", None) or []
     values = _as_list(x, [tensor.name for tensor in inputs])
-    images = [_as_images(value) for value in values]
+    # A vector beside an image is no image, even if it has 16 values.
+    spatial = [value for value in values if _as_array(value).ndim > 2]
+    images = [_as_images(value) for value in spatial or values]
     found = [image for image in images if image is not None]
     if len({image.shape for image in found}) != 1:
         raise InputError(

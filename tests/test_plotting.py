@@ -213,6 +213,16 @@ def test_subclassed_model_is_one_box_and_refused_before_it_is_built(tmp_path):
     assert list(read_boxes(tmp_path / "diagram.svg")) == [model.name]
 
 
+def test_mask_is_no_box_and_no_input(tmp_path):
+    x = keras.Input((5,), dtype="int32")
+    embedding = layers.Embedding(10, 4, mask_zero=True)
+    model = keras.Model(x, layers.LSTM(3, name="lstm")(embedding(x)))
+    kmw.plot_model(model, tmp_path / "diagram.svg")
+    boxes = read_boxes(tmp_path / "diagram.svg")
+    assert len(boxes) == 3
+    assert "Input shape: (None, 5, 4)" in " ".join(boxes["lstm"].split())
+
+
 def test_sequential_model_that_was_built_by_a_call_is_drawn(tmp_path):
     model = keras.Sequential([layers.Dense(3, name="a"), layers.Dense(2, name="b")])
     model(np.zeros((1, 4)))
@@ -483,6 +493,16 @@ def test_one_image_can_have_several_answers():
     figure = kmw.plot_mistakes(keras.Model(x, outputs), images, y, display_labels=names)
     assert [half.get_suptitle().split(":")[0] for half in figure.subfigs] == [*outputs]
     assert len(figure.axes[13].get_xticks()) == 2
+
+
+def test_vector_beside_an_image_is_not_shown():
+    image = keras.Input((6, 6))
+    vector = keras.Input((16,))
+    joined = layers.Concatenate()([layers.Flatten()(image), vector])
+    model = keras.Model([image, vector], layers.Dense(3)(joined))
+    x = [np.zeros((1, 6, 6)), np.zeros((1, 16))]  # of which 0 is the answer
+    figure = kmw.plot_mistakes(model, x, np.array([2]))
+    assert figure.axes[1].images[0].get_array().shape == (6, 6)
 
 
 @pytest.mark.parametrize(
