@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 from numpy.testing import assert_allclose, assert_array_equal
 
+from conftest import ROOT
 from keras_model_wars import (
     InputError,
     article_log,
