@@ -291,7 +291,8 @@ def _by_epoch_and_metric(history: pd.DataFrame) -> pd.Series:
     values = history.rename_axis(columns="metric").unstack().swaplevel()
     validation = history.filter(regex="^val_")
     without = history.index[validation.isna().all(axis="columns")]
-    return values.drop(pd.MultiIndex.from_product([without, validation.columns]))
+    gaps = pd.MultiIndex.from_product([without, validation.columns])
+    return values[~values.index.isin(gaps)]
 
 
 def _check_count(histories: Any, fewest: int) -> None:
