@@ -15,11 +15,9 @@ from keras import layers
 from keras_model_wars.apis import to_functional
 from keras_model_wars.training import ReshuffledDataset
 from keras_model_wars.trying import (
-    Attempt,
     as_list,
     dense,
     describe_restored,
-    largest_difference,
     save_and_load,
     sequential_sharing,
     tiny_input,
@@ -65,8 +63,8 @@ def pitfalls() -> pd.DataFrame:
     """
     rows = []
     for pitfall in PITFALLS:
-        today = _first_sentence(pitfall.attempt)
-        fixed = _first_sentence(pitfall.fixed_attempt)
+        today = pitfall.outcome(fixed=False)
+        fixed = pitfall.outcome(fixed=True)
         row = {
             "pitfall": pitfall.pitfall,
             "today": today,
@@ -82,10 +80,6 @@ def list_pitfalls(pitfalls: pd.DataFrame) -> str:
     """Return the table of pitfalls as a Markdown list, for pages and narrow screens."""
     item = "**{pitfall}**\\\n  Fix: {fix} → {fixed}. Still true: {still true}."
     return as_list(pitfalls, item, "today")
-
-
-def _first_sentence(attempt: Attempt) -> str:
-    return try_out(attempt).evidence.split(". ")[0]
 
 
 # The scoreboard: three models per need, and what shows that a model meets it.
@@ -106,22 +100,21 @@ class Need:
     sequential: Builder
     functional: Builder
     subclassed: Builder
-    is_met: Callable[[keras.Model], object] = answers
+    is_met: Callable[[keras.Model], bool] = answers
 
     def answer(self, build: Builder) -> str:
         outcome = try_out(lambda: self.is_met(build()))
         return "yes" if outcome.returned else "no"
 
 
-def sequential() -> keras.Model:
+def sequential():
     return keras.Sequential([tiny_input(), dense("hidden"), dense("last")])
 
 
-def functional() -> keras.Model:
+def functional():
     inputs = tiny_input()
     x = dense("hidden")(inputs)
-    outputs = dense("last")(x)
-    return keras.Model(inputs, outputs)
+    return keras.Model(inputs, dense("last")(x))
 
 
 class Subclassed(keras.Model):
@@ -131,19 +124,19 @@ class Subclassed(keras.Model):
         self.last = dense("last")
 
     def call(self, inputs):
-        return self.last(self.hidden(inputs))
+        x = self.hidden(inputs)
+        return self.last(x)
 
 
-def sequential_branches() -> keras.Model:
+def sequential_branches():
     branches = [dense("short"), dense("deep")]
     return keras.Sequential([tiny_input(), branches, layers.Add()])
 
 
-def functional_branches() -> keras.Model:
+def functional_branches():
     inputs = tiny_input()
-    short = dense("short")(inputs)
-    deep = dense("deep")(inputs)
-    return keras.Model(inputs, layers.add([short, deep]))
+    branches = [dense("short")(inputs), dense("deep")(inputs)]
+    return keras.Model(inputs, layers.add(branches))
 
 
 class SubclassedBranches(Subclassed):
@@ -151,31 +144,29 @@ class SubclassedBranches(Subclassed):
         return layers.add([self.hidden(inputs), self.last(inputs)])
 
 
-def sequential_inputs() -> keras.Model:
+def sequential_inputs():
     return keras.Sequential([tiny_input("a"), tiny_input("b"), layers.Add()])
 
 
-def functional_inputs() -> keras.Model:
-    a = tiny_input("a")
-    b = tiny_input("b")
-    return keras.Model([a, b], layers.add([dense("hidden")(a), dense("last")(b)]))
+def functional_inputs():
+    inputs = [tiny_input("a"), tiny_input("b")]
+    return keras.Model(inputs, layers.add(inputs))
 
 
 class SubclassedInputs(Subclassed):
     def call(self, inputs):
-        a, b = inputs
-        return layers.add([self.hidden(a), self.last(b)])
+        return layers.add(inputs)
 
 
 def answers_two_inputs(model: keras.Model) -> bool:
     return model([FEATURES, FEATURES]) is not None
 
 
-def sequential_outputs() -> keras.Model:
+def sequential_outputs():
     return keras.Sequential([tiny_input(), [dense("a"), dense("b")]])
 
 
-def functional_outputs() -> keras.Model:
+def functional_outputs():
     inputs = tiny_input()
     return keras.Model(inputs, [dense("a")(inputs), dense("b")(inputs)])
 
@@ -185,7 +176,7 @@ class SubclassedOutputs(Subclassed):
         return [self.hidden(inputs), self.last(inputs)]
 
 
-def functional_sharing() -> keras.Model:
+def functional_sharing():
     inputs = tiny_input()
     shared = dense()
     return keras.Model(inputs, shared(shared(inputs)))
@@ -200,7 +191,7 @@ def is_restored(model: keras.Model) -> bool:
     predictions = model(FEATURES)
     classes = {type(model).__name__: type(model)}
     restored = save_and_load(model, custom_objects=classes)
-    return largest_difference(predictions, restored(FEATURES)) == 0
+    return np.array_equal(predictions, restored(FEATURES))
 
 
 def is_known_before_any_data(model: keras.Model) -> bool:
@@ -222,9 +213,9 @@ def shows_hidden_output(model: keras.Model) -> bool:
     return answers(hidden)
 
 
-def subclassed_elsewhere() -> keras.Model:
-    class Elsewhere(Subclassed):  # in a function, where loading finds no class
-        pass
+def subclassed_elsewhere():
+    class Elsewhere(Subclassed):
+        """A class within a function, where loading does not find it by its name."""
 
     return Elsewhere()
 
@@ -232,16 +223,17 @@ def subclassed_elsewhere() -> keras.Model:
 def loads_without_its_class(model: keras.Model) -> bool:
     predictions = model(FEATURES)
     restored = save_and_load(model)
-    return largest_difference(predictions, restored(FEATURES)) == 0
+    return np.array_equal(predictions, restored(FEATURES))
 
 
-def sequential_depth() -> keras.Model:
+def sequential_depth():
     depth = int(keras.ops.max(tiny_input()))
     return keras.Sequential([dense()] * depth)
 
 
-def functional_depth() -> keras.Model:
-    inputs = x = tiny_input()
+def functional_depth():
+    inputs = tiny_input()
+    x = inputs
     for _ in range(int(keras.ops.max(inputs))):
         x = dense()(x)
     return keras.Model(inputs, x)
@@ -255,8 +247,10 @@ class SubclassedDepth(Subclassed):
         return x
 
 
+PLAIN = (sequential, functional, Subclassed)
+
 NEEDS = [
-    Need("a plain stack of layers", sequential, functional, Subclassed),
+    Need("a plain stack of layers", *PLAIN),
     Need(
         "branches that join",
         sequential_branches,
@@ -285,25 +279,13 @@ NEEDS = [
     ),
     Need(
         "parameters counted and diagram drawn before any data",
-        sequential,
-        functional,
-        Subclassed,
+        *PLAIN,
         is_known_before_any_data,
     ),
     Need(
-        "input of a wrong width refused on the first call",
-        sequential,
-        functional,
-        Subclassed,
-        refuses_wrong_width,
+        "input of a wrong width refused on the first call", *PLAIN, refuses_wrong_width
     ),
-    Need(
-        "the output of a hidden layer",
-        sequential,
-        functional,
-        Subclassed,
-        shows_hidden_output,
-    ),
+    Need("the output of a hidden layer", *PLAIN, shows_hidden_output),
     Need(
         "loaded from a .keras file where its class is not defined",
         sequential,
@@ -320,271 +302,198 @@ NEEDS = [
 ]
 
 
-# The pitfalls: an attempt that falls into each, and one that takes the fix.
+# The pitfalls: each function falls into one, or takes the fix.
+
+
+@dataclass(frozen=True)
+class Pitfall:
+    """A pitfall, its fix, and an attempt, which is told whether to take the fix."""
+
+    pitfall: str
+    fix: str
+    attempt: Callable[[bool], object]
+
+    def outcome(self, fixed: bool) -> str:
+        evidence = try_out(lambda: self.attempt(fixed)).evidence
+        return evidence.split(". ")[0]
+
+
+PITFALLS: list[Pitfall] = []
+
+
+def pitfall(text: str, fix: str) -> Callable:
+    """Add a pitfall to the table: the function below it is the attempt."""
+
+    def add(attempt: Callable[[bool], object]) -> Callable[[bool], object]:
+        PITFALLS.append(Pitfall(text, fix, attempt))
+        return attempt
+
+    return add
+
 
 TOTAL = np.array([[5.0]])
 PART = np.array([[2.0]])
 
 
-def subtract(inputs: object, named: bool = False) -> str:
+@pitfall(
+    "two inputs of one shape in a list, in the wrong order (keras issues 20070, 23258)",
+    fix="name the inputs, pass a dict in any order",
+)
+def list_in_wrong_order(fixed):
     total = keras.Input((1,), name="total")
     part = keras.Input((1,), name="part")
-    structure = {"total": total, "part": part} if named else [total, part]
-    model = keras.Model(structure, layers.subtract([total, part]))
+    model = keras.Model([total, part], layers.subtract([total, part]))
+    inputs = {"part": PART, "total": TOTAL} if fixed else [PART, TOTAL]
     return f"total - part = 5 - 2 gives {np.ravel(model(inputs))[0]:.0f}"
 
 
-def list_in_wrong_order() -> str:
-    return subtract([PART, TOTAL])
-
-
-def dict_in_any_order() -> str:
-    return subtract({"part": PART, "total": TOTAL})
-
-
-def list_for_a_dict() -> str:
-    return subtract([TOTAL, PART], named=True)
-
-
-def dict_for_a_dict() -> str:
-    return subtract({"total": TOTAL, "part": PART}, named=True)
+@pitfall("a list for a model made from a dict of inputs", fix="pass a dict")
+def list_for_a_dict(fixed):
+    total = keras.Input((1,), name="total")
+    part = keras.Input((1,), name="part")
+    structure = {"total": total, "part": part}
+    model = keras.Model(structure, layers.subtract([total, part]))
+    inputs = {"total": TOTAL, "part": PART} if fixed else [TOTAL, PART]
+    return f"total - part = 5 - 2 gives {np.ravel(model(inputs))[0]:.0f}"
 
 
 SORTED_LABELS = np.repeat(np.arange(4), 16)
 MIXED_LABELS = np.tile(np.arange(4), 16)
+CROSSENTROPY = "sparse_categorical_crossentropy"
 
 
-def train(
-    y_train: np.ndarray,
-    activation: str | None = "softmax",
-    loss: str = "sparse_categorical_crossentropy",
-) -> str:
+def fit(y_train, activation="softmax", loss=CROSSENTROPY):
+    """Train a tiny model to tell which of four features is set."""
     x_train = np.eye(4)[y_train]
     model = keras.Sequential([tiny_input(), layers.Dense(4, activation=activation)])
-    model.compile(
-        optimizer=keras.optimizers.SGD(9.0),
-        loss=loss,
-        metrics=["accuracy"],
-        run_eagerly=True,
-    )
+    optimizer = keras.optimizers.SGD(learning_rate=9.0)
+    # Eagerly: tracing would take longer than the training.
+    model.compile(optimizer, loss, metrics=["accuracy"], run_eagerly=True)
     history = model.fit(
         x_train, y_train, batch_size=64, epochs=3, validation_split=0.25, verbose=0
     )
-    accuracy = history.history["accuracy"][-1]
-    val_accuracy = history.history["val_accuracy"][-1]
-    return f"accuracy {accuracy:.2f}, val_accuracy {val_accuracy:.2f}"
+    last = pd.DataFrame(history.history).iloc[-1]
+    return f"accuracy {last['accuracy']:.2f}, val_accuracy {last['val_accuracy']:.2f}"
 
 
-def sorted_labels() -> str:
-    return train(SORTED_LABELS)
+@pitfall(
+    "`validation_split` on images sorted by label: it takes the last rows, before "
+    "shuffling",
+    fix="shuffle first, or split by hand",
+)
+def sorted_labels(fixed):
+    return fit(MIXED_LABELS if fixed else SORTED_LABELS)
 
 
-def mixed_labels() -> str:
-    return train(MIXED_LABELS)
+@pitfall(
+    "no softmax before `sparse_categorical_crossentropy`",
+    fix="a softmax, or the loss with `from_logits=True`",
+)
+def no_softmax(fixed):
+    return fit(MIXED_LABELS, activation="softmax" if fixed else None)
 
 
-def no_softmax() -> str:
-    return train(MIXED_LABELS, activation=None)
+@pitfall(
+    "integer labels with `categorical_crossentropy`",
+    fix="`sparse_categorical_crossentropy`",
+)
+def integer_labels(fixed):
+    return fit(MIXED_LABELS, loss=CROSSENTROPY if fixed else "categorical_crossentropy")
 
 
-def integers_for_categorical_crossentropy() -> str:
-    return train(MIXED_LABELS, loss="categorical_crossentropy")
-
-
-def compare_orders(**data: object) -> str:
-    seen: list[float] = []
+@pitfall(
+    "`set_random_seed` and `fit` on arrays (tensorflow issue 35682)",
+    fix="the order of `keras_model_wars.train`",
+)
+def same_order_every_epoch(fixed):
+    x = np.arange(8.0).reshape(8, 1)
+    seen = []
 
     def loss(y_true, y_pred):
         seen.extend(np.ravel(y_true))
         return keras.ops.mean(y_pred)
 
     model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
-    model.compile(optimizer="sgd", loss=loss, run_eagerly=True)
-    model.fit(**data, epochs=2, verbose=0)
-    order = "the same" if seen[:8] == seen[8:] else "another"
-    return f"the second epoch uses {order} order"
+    model.compile("sgd", loss, run_eagerly=True)
+    if fixed:
+        order = ReshuffledDataset(x, x, batch_size=4, seed=0)
+        model.fit(order.dataset, callbacks=[order], shuffle=False, epochs=2, verbose=0)
+    else:
+        model.fit(x, x, batch_size=4, epochs=2, verbose=0)
+    orders = "the same" if seen[:8] == seen[8:] else "another"
+    return f"the second epoch uses {orders} order"
 
 
-def fit_on_arrays() -> str:
-    x = np.arange(8.0)
-    return compare_orders(x=x, y=x, batch_size=4)
+@pitfall(
+    "a Sequential model that uses a layer twice, in a file",
+    fix="`keras_model_wars.to_functional`",
+)
+def layer_used_twice(fixed):
+    model = sequential_sharing()
+    return describe_restored(to_functional(model) if fixed else model)
 
 
-def fit_on_reshuffled_dataset() -> str:
-    x = np.arange(8.0)[:, np.newaxis]
-    order = ReshuffledDataset(x, x, batch_size=4, seed=0)
-    return compare_orders(x=order.dataset, callbacks=[order], shuffle=False)
-
-
-def restored_sequential() -> str:
-    return describe_restored(sequential_sharing())
-
-
-def restored_functional() -> str:
-    return describe_restored(to_functional(sequential_sharing()))
-
-
-def metrics_recorded(metrics: list, names: tuple[str | None, ...]) -> list[str]:
+def metrics_recorded(metrics, names):
+    """Fit a tiny model with two outputs as the article does, and return its metrics."""
     inputs = [tiny_input("input_a"), tiny_input("input_b")]
     outputs = [dense(name)(x) for name, x in zip(names, inputs)]
     model = keras.Model(inputs, outputs)
-    # Tracing would take longer than the training.
-    model.compile(optimizer="sgd", loss="mse", metrics=metrics, run_eagerly=True)
+    model.compile("sgd", "mse", metrics=metrics, run_eagerly=True)
     zeros = np.zeros((10, 4))
     history = model.fit([zeros, zeros], [zeros, zeros], validation_split=0.2, verbose=0)
     return [name for name in history.history if name.endswith("accuracy")]
 
 
-NAMES = ("output_a", "output_b")
-METRIC_PER_OUTPUT = [["accuracy"], ["accuracy"]]
+OUTPUTS = ["output_a", "output_b"]
+METRICS = [["accuracy"], ["accuracy"]]
 
 
-def one_metric() -> str:
-    return f"records {', '.join(metrics_recorded(['accuracy'], NAMES))}"
+@pitfall(
+    "`metrics=['accuracy']` for two outputs",
+    fix="`metrics=[['accuracy'], ['accuracy']]`",
+)
+def one_metric(fixed):
+    found = metrics_recorded(METRICS if fixed else ["accuracy"], OUTPUTS)
+    return f"records {', '.join(found)}"
 
 
-def metric_per_output() -> str:
-    return f"records {', '.join(metrics_recorded(METRIC_PER_OUTPUT, NAMES))}"
+@pitfall(
+    "outputs without a name, and metrics such as `dense_14_accuracy`",
+    fix="a name for each output: `Dense(10, name='output_a')`",
+)
+def unnamed_outputs(fixed):
+    names = OUTPUTS if fixed else [None, None]
+    first = metrics_recorded(METRICS, names)
+    second = metrics_recorded(METRICS, names)
+    found = "the same" if first == second else "other"
+    return f"the same model built again records {found} names"
 
 
-def build_twice(names: tuple[str | None, ...]) -> str:
-    first = metrics_recorded(METRIC_PER_OUTPUT, names)
-    second = metrics_recorded(METRIC_PER_OUTPUT, names)
-    same = "the same" if first == second else "other"
-    return f"the same model built again records {same} names"
+@pitfall("a TensorFlow function on a KerasTensor", fix="`keras.ops`, or a layer")
+def tensorflow_function(fixed):
+    sum_over = keras.ops.sum if fixed else tf.reduce_sum
+    return f"gives shape {sum_over(tiny_input(), axis=1).shape}"
 
 
-def unnamed_outputs() -> str:
-    return build_twice((None, None))
+@pitfall(
+    "`.output` of a layer in a Sequential model without an input",
+    fix="a `keras.Input` first",
+)
+def output_without_input(fixed):
+    layer = dense()
+    keras.Sequential([tiny_input(), layer] if fixed else [layer])
+    return f"gives shape {layer.output.shape}"
 
 
-def named_outputs() -> str:
-    return build_twice(NAMES)
-
-
-def tensorflow_function() -> str:
-    return f"gives shape {tf.reduce_sum(tiny_input(), axis=1).shape}"
-
-
-def keras_function() -> str:
-    return f"gives shape {keras.ops.sum(tiny_input(), axis=1).shape}"
-
-
-def output_without_input() -> str:
-    model = keras.Sequential([dense()])
-    return f"gives shape {model.layers[0].output.shape}"
-
-
-def output_with_input() -> str:
-    model = keras.Sequential([tiny_input(), dense()])
-    return f"gives shape {model.layers[0].output.shape}"
-
-
-def input_dim() -> keras.Model:
+@pitfall("`Dense(32, input_dim=784)`", fix="`keras.Input((784,))` first")
+def input_dim(fixed):
+    if fixed:
+        return keras.Sequential([keras.Input((784,)), layers.Dense(32)])
     return keras.Sequential([layers.Dense(32, input_dim=784)])
 
 
-def input_of_a_vector() -> keras.Model:
-    return keras.Sequential([keras.Input((784,)), layers.Dense(32)])
-
-
-def input_shape() -> keras.Model:
+@pitfall("`Flatten(input_shape=[28, 28])`", fix="`keras.Input((28, 28))` first")
+def input_shape(fixed):
+    if fixed:
+        return keras.Sequential([keras.Input((28, 28)), layers.Flatten()])
     return keras.Sequential([layers.Flatten(input_shape=[28, 28])])
-
-
-def input_of_an_image() -> keras.Model:
-    return keras.Sequential([keras.Input((28, 28)), layers.Flatten()])
-
-
-@dataclass(frozen=True)
-class Pitfall:
-    """A pitfall, an attempt that falls into it, its fix, and an attempt with the fix."""
-
-    pitfall: str
-    attempt: Attempt
-    fix: str
-    fixed_attempt: Attempt
-
-
-PITFALLS = [
-    Pitfall(
-        "two inputs of one shape in a list, in the wrong order "
-        "(keras issues 20070, 23258)",
-        list_in_wrong_order,
-        "name the inputs, pass a dict in any order",
-        dict_in_any_order,
-    ),
-    Pitfall(
-        "a list for a model made from a dict of inputs",
-        list_for_a_dict,
-        "pass a dict",
-        dict_for_a_dict,
-    ),
-    Pitfall(
-        "`validation_split` on images sorted by label: it takes the last rows, "
-        "before shuffling",
-        sorted_labels,
-        "shuffle first, or split by hand",
-        mixed_labels,
-    ),
-    Pitfall(
-        "`set_random_seed` and `fit` on arrays (tensorflow issue 35682)",
-        fit_on_arrays,
-        "the order of `keras_model_wars.train`",
-        fit_on_reshuffled_dataset,
-    ),
-    Pitfall(
-        "a Sequential model that uses a layer twice, in a file",
-        restored_sequential,
-        "`keras_model_wars.to_functional`",
-        restored_functional,
-    ),
-    Pitfall(
-        "no softmax before `sparse_categorical_crossentropy`",
-        no_softmax,
-        "a softmax, or the loss with `from_logits=True`",
-        mixed_labels,
-    ),
-    Pitfall(
-        "integer labels with `categorical_crossentropy`",
-        integers_for_categorical_crossentropy,
-        "`sparse_categorical_crossentropy`",
-        mixed_labels,
-    ),
-    Pitfall(
-        "`metrics=['accuracy']` for two outputs",
-        one_metric,
-        "`metrics=[['accuracy'], ['accuracy']]`",
-        metric_per_output,
-    ),
-    Pitfall(
-        "outputs without a name, with metrics such as `dense_14_accuracy`",
-        unnamed_outputs,
-        "a name for each output: `Dense(10, name='output_a')`",
-        named_outputs,
-    ),
-    Pitfall(
-        "a TensorFlow function on a KerasTensor",
-        tensorflow_function,
-        "`keras.ops`, or a layer",
-        keras_function,
-    ),
-    Pitfall(
-        "`.output` of a layer in a Sequential model without an input",
-        output_without_input,
-        "a `keras.Input` first",
-        output_with_input,
-    ),
-    Pitfall(
-        "`Dense(32, input_dim=784)`",
-        input_dim,
-        "`keras.Input((784,))` first",
-        input_of_a_vector,
-    ),
-    Pitfall(
-        "`Flatten(input_shape=[28, 28])`",
-        input_shape,
-        "`keras.Input((28, 28))` first",
-        input_of_an_image,
-    ),
-]

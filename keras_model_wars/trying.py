@@ -15,7 +15,13 @@ from keras import layers
 from keras_model_wars.apis import which_api
 
 Attempt = Callable[[], object]
-REFUSALS = (AttributeError, ImportError, TypeError, ValueError)
+
+# Keras's preface, its bold letters, and what it received: layers whose names are
+# counted through the whole process.
+NOISE = re.compile(
+    r"(?s)Exception encountered when calling \S+|\x1b\[\d+m|"
+    r"(Received: \[|Inputs received).*"
+)
 
 
 @dataclass(frozen=True)
@@ -37,27 +43,16 @@ def try_out(attempt: Attempt) -> Outcome:
         warnings.simplefilter("always")
         try:
             returned = attempt()
-            words = _describe(returned)
-        except REFUSALS as error:
+            words = str(returned)
+            if isinstance(returned, keras.Model):
+                words = f"builds: {which_api(returned)}"
+        except (AttributeError, ImportError, TypeError, ValueError) as error:
             returned = None
-            words = f"{type(error).__name__}: {_essence(error)}"
+            words = f"{type(error).__name__}: {NOISE.sub('', str(error))}"
     for warning in caught:
         if issubclass(warning.category, UserWarning):
             words += f"; {warning.category.__name__}: {warning.message}"
     return Outcome(returned, " ".join(words.split()))
-
-
-def _describe(returned: object) -> str:
-    if isinstance(returned, keras.Model):
-        return f"builds: {which_api(returned)}"
-    return str(returned)
-
-
-def _essence(error: Exception) -> str:
-    # What was received names layers by counters, which differ from run to run.
-    message = re.split(r"Received: \[|Inputs received", str(error))[0]
-    bold = r"\x1b\[\d+m"
-    return re.sub(rf"Exception encountered when calling \S+|{bold}", "", message)
 
 
 def as_list(table: pd.DataFrame, item: str, evidence: str) -> str:
@@ -84,11 +79,6 @@ def sequential_sharing() -> keras.Sequential:
     return keras.Sequential([tiny_input(), shared, shared])
 
 
-def largest_difference(first: object, second: object) -> float:
-    """Return the largest absolute difference between two tensors."""
-    return float(keras.ops.max(keras.ops.abs(first - second)))
-
-
 def save_and_load(model: keras.Model, **options: object) -> keras.Model:
     """Save a model to a temporary .keras file, and load it from there."""
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +90,8 @@ def save_and_load(model: keras.Model, **options: object) -> keras.Model:
 def describe_restored(model: keras.Model) -> str:
     """Say how a tiny model that uses one layer twice comes back from a file."""
     x = np.random.default_rng(0).random((4, 4))
-    change = largest_difference(model(x), save_and_load(model)(x))
+    restored = save_and_load(model)
+    change = np.abs(model(x) - restored(x)).max()
     return (
         f"builds, {len(model.weights)} weights for two uses; "
         f"restored from a file, its predictions differ by {change:.2g}"
