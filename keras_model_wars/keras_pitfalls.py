@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_model_wars.apis import to_functional
-from keras_model_wars.training import ReshuffledDataset
+from keras_model_wars.shuffling import ReshuffledDataset
 from keras_model_wars.trying import (
     as_list,
     dense,

@@ -1,4 +1,4 @@
-"""Try something on the installed Keras and report what it did; the tiny models to try it with."""
+"""Try something on the installed Keras, and say what it did."""
 
 import re
 import tempfile
@@ -33,7 +33,7 @@ class Outcome:
 
 
 def try_out(attempt: Attempt) -> Outcome:
-    """Run an attempt, and return what it gave or how Keras refused, with Keras's warnings.
+    """Run an attempt; return what it gave, or how Keras refused, and any warnings.
 
     Sets Python's, NumPy's and Keras's random seeds: what is measured would differ from
     run to run.
@@ -56,7 +56,7 @@ def try_out(attempt: Attempt) -> Outcome:
 
 
 def as_list(table: pd.DataFrame, item: str, evidence: str) -> str:
-    """Return a Markdown list: an item per row, filled in, with its evidence as a quotation."""
+    """Return a Markdown list: one item per row, with its evidence quoted below."""
     lines = []
     for row in table.to_dict("records"):
         lines.append(f"* {item.format_map(row)}\n  > {row[evidence]}")
