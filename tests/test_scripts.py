@@ -4,8 +4,8 @@ import runpy
 
 import keras
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from keras_model_wars import EXPERIMENTS, how_typical, seed_histories
 from keras_model_wars.article_logs import LOGGED_MODELS
 
