@@ -261,8 +261,15 @@ def predict(run: Run, images: Images, out: PictureOut = None) -> None:
 def claims() -> None:
     """Put both articles' claims to the test, and show what trips readers up today."""
     start_keras()
-    print("What each API can do\n")
-    print_table(kmw.scoreboard().to_dict("records"))
+    tables = {
+        "What each API can do": kmw.scoreboard,
+        "What the articles claim": kmw.claims,
+        "What has changed since": kmw.changes,
+        "What trips readers up today": kmw.pitfalls,
+    }
+    for title, make in tables.items():
+        print(f"{title}\n")
+        print_table(make().to_dict("records"))
 
 
 @app.command()
@@ -291,7 +298,9 @@ def draw(runs: Runs = None) -> None:
             "Train one: `keras-model-wars train sequential`"
         )
     models = dict(zip(_labels(chosen), map(_load_run, chosen)))
-    kmw.draw_digit(models)
+    from keras_model_wars.drawing import serve_drawing
+
+    serve_drawing(models)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_model_wars.checks import InputError
 from keras_model_wars.experiments import Experiment
+from keras_model_wars.mnist import Mnist
 from keras_model_wars.splits import Splits
 
 
@@ -41,6 +42,13 @@ def build_model(
             "Experiment"
         )
     return model
+
+
+def match(model: keras.Model, experiment: Experiment, mnist: Mnist) -> Splits:
+    """Prepare MNIST for a model, or raise an InputError if they don't fit."""
+    splits = match_images(model, experiment.prepare(mnist))
+    match_labels(model, splits, experiment.loss)
+    return splits
 
 
 def match_images(model: keras.Model, splits: Splits) -> Splits:

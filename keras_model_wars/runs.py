@@ -200,6 +200,14 @@ class RunRecord(keras.callbacks.Callback):
     ):
         super().__init__()
         verdict = which_api(model)
+        shares = any(reason.kind == "shared" for reason in verdict.reasons)
+        if folder and shares and isinstance(model, keras.Sequential):
+            # Its file would come back with other predictions, without a word.
+            raise InputError(
+                "The model should not use a layer twice and be Sequential: such a model "
+                f"can't be restored from its file. Received: {verdict}. Let the builder "
+                "return kmw.to_functional(model)"
+            )
         self.folder = folder
         self.epochs = settings["epochs"]
         self.saved = 0
@@ -287,6 +295,11 @@ class RunRecord(keras.callbacks.Callback):
             with replacing(self.folder / "model.keras") as temporary:
                 self.model.save(temporary)
             self.saved = epoch + 1
+
+    def finish(self, test_metrics: dict[str, float]) -> None:
+        """Complete the record with the results of the finished run."""
+        if self.folder:
+            self.write(final_epoch=self._rows[-1], test=test_metrics)
 
     def write(self, **results: Any) -> None:
         """Write ``run.json``, with the results of a finished run."""

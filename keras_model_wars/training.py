@@ -14,7 +14,7 @@ import pandas as pd
 from keras_model_wars.article_logs import LOGGED_MODELS, compare_with_article
 from keras_model_wars.checks import InputError, replacing
 from keras_model_wars.experiments import EXPERIMENTS, Experiment, find_experiment
-from keras_model_wars.matching import build_model, match_images, match_labels
+from keras_model_wars.matching import build_model, match
 from keras_model_wars.mnist import (
     FULL_TRAIN_DIGITS,
     Mnist,
@@ -91,14 +91,14 @@ def train(
     keras.utils.set_random_seed(seed)
     network = build_model(experiment, builder_keywords)
     mnist, source = _load(data)
-    splits = match_images(network, experiment.prepare(mnist))
-    match_labels(network, splits, experiment.loss)
+    splits = match(network, experiment, mnist)
     order = ReshuffledDataset(
         *splits.train, batch_size=experiment.batch_size, seed=seed
     )
     settings = _settings(experiment, seed, builder_keywords, mnist)
-    title = experiment.title
-    record = RunRecord(folder, network, title=title, settings=settings, source=source)
+    record = RunRecord(
+        folder, network, title=experiment.title, settings=settings, source=source
+    )
 
     network.compile(
         optimizer=keras.optimizers.SGD(
@@ -134,9 +134,7 @@ def train(
 
     run = Run(network, record.history, test_metrics, folder)
     notes = _draw(run, experiment, splits, mnist)
-    if folder:
-        last = run.history.iloc[-1].to_dict()
-        record.write(final_epoch=last, test=run.test_metrics)
+    record.finish(test_metrics)
     if verbose:
         _print_results(run, notes)
     return run

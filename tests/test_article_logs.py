@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from keras_model_wars import (
     article_log,
     compare_with_article,

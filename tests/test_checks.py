@@ -32,8 +32,7 @@ def test_file_stays_whole_if_writing_fails(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
-        temporary.write_text("half")
-        _ = 1 / 0
+        _ = temporary.write_text("half") / 0
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -61,5 +60,5 @@ def test_a_picture_may_be_of_three_formats(path):
 
 @pytest.mark.parametrize("path", ["diagram.jpg", "diagram", "png", "diagram.png.zip"])
 def test_another_format_is_refused_by_name(path):
-    with pytest.raises(kmw.InputError, match=f".png, .svg or .pdf. Received: {path}"):
+    with pytest.raises(kmw.InputError, match=f"Received: {path}"):
         picture_path(path)

@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import assert_same_run
 
+from conftest import assert_same_run
 from keras_model_wars import Experiment, InputError, load_model, train, training
 from keras_model_wars.runs import RUN_FILES, RunRecord, finished_runs
 
@@ -370,10 +370,24 @@ def test_a_class_of_ones_own_is_named_with_what_to_do(tmp_path):
         load_model(file)
 
 
-@pytest.mark.parametrize("wrap", [lambda layer: layer, keras.layers.TimeDistributed])
-def test_a_sequential_model_that_uses_a_layer_twice_is_not_loaded(tmp_path, wrap):
-    # Keras restores it with other predictions, or not at all.
+def test_a_sequential_model_that_shares_a_wrapped_layer_is_not_loaded(tmp_path):
     shared = keras.layers.Dense(4)
-    file = save(keras.Sequential([keras.Input((3, 4)), wrap(shared), shared]), tmp_path)
+    wrapped = keras.layers.TimeDistributed(shared)
+    file = save(keras.Sequential([keras.Input((3, 4)), wrapped, shared]), tmp_path)
     with pytest.raises(InputError, match="uses one layer twice. .*to_functional"):
         load_model(file)
+
+
+def test_a_run_that_could_not_be_restored_is_refused_before_training(
+    few_digits, tmp_path
+):
+    def build_twice():
+        shared = keras.layers.Dense(784)
+        ends = [keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+        return keras.Sequential(
+            [keras.Input((28, 28)), ends[0], shared, shared, ends[1]]
+        )
+
+    with pytest.raises(InputError, match="can't be restored.*used 2 times"):
+        train_mine(few_digits, tmp_path, build_twice)
+    assert not content(tmp_path)

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from keras_model_wars import article_log, how_typical, seed_histories, train
 from keras_model_wars.article_logs import LOGGED_MODELS
 

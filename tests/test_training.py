@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_same_run
 
 import keras_model_wars as kmw
+from conftest import assert_same_run
 from keras_model_wars import EXPERIMENTS, Experiment, training
 from keras_model_wars.training import train
 
