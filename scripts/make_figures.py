@@ -10,6 +10,7 @@ Skips what is there already, and can be stopped at any time. The figures take ab
 """
 
 import argparse
+import inspect
 import json
 import re
 from pathlib import Path
@@ -30,7 +31,7 @@ from keras_model_wars.training import train
 ROOT = Path(__file__).parents[1]
 FIGURES, LOGS = ROOT / "figures", ROOT / "keras_model_wars" / "logs"
 VERSION_LOG = FIGURES / "versions.csv"
-PAGES = ("README.md", "docs/results.md", "docs/claims.md")
+PAGES = ("README.md", "docs/results.md", "docs/claims.md", "docs/api.md")
 # On the sample: enough epochs to tell a wrong model apart, and few enough for CI.
 SAMPLE_EPOCHS = {"sequential": 10, "wide_deep": 2, "two_input_two_output": 2}
 
@@ -274,7 +275,20 @@ def pitfalls_list() -> str:
     return list_pitfalls(kmw.pitfalls())
 
 
+def api_table() -> pd.DataFrame:
+    """Return one row per public name, with the first line of its docstring."""
+    rows = []
+    for name in kmw.__all__:
+        line = inspect.getdoc(getattr(kmw, name)).partition("\n")[0]
+        if name == "EXPERIMENTS":  # a dict has no docstring of its own
+            line = "The articles' models and how each is trained, by name."
+        row = {"name": f"`kmw.{name}`", "what it does": line.replace("``", "`")}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 TABLES = {
+    "api": api_table,
     "models": models_table,
     "accuracy": accuracy_table,
     "seeds": seeds_table,
