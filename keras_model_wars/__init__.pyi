@@ -2,7 +2,6 @@ from . import models as models
 from .apis import to_functional as to_functional
 from .apis import to_sequential as to_sequential
 from .apis import which_api as which_api
-from .article_claims import changes as changes
 from .article_claims import claims as claims
 from .article_logs import article_log as article_log
 from .article_logs import compare_with_article as compare_with_article
