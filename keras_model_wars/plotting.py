@@ -256,6 +256,34 @@ def plot_article_comparison(
     return save_figure(figure, to_file)
 
 
+def plot_validation(histories: dict[str, History]) -> Figure:
+    """Draw the validation accuracy of several runs by epoch, one line per output.
+
+    Takes runs' names and histories. The report shows it of all runs.
+
+    >>> from keras_model_wars.plotting import plot_validation
+    >>> figure = plot_validation({"sequential": run.history})
+    """
+    figure, axis = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    for name, history in histories.items():
+        table = as_history(history)
+        for column in table:
+            if not column.startswith("val_") or not column.endswith("accuracy"):
+                continue
+            output = column.removeprefix("val_").removesuffix("accuracy").strip("_")
+            label = f"{name}: {output}" if output else name
+            values = table[column].dropna()
+            marker = "o" if len(values) == 1 else None
+            axis.plot(values, marker=marker, label=label)
+    _label_epochs(axis)
+    axis.set_ylabel("validation accuracy")
+    axis.grid(True, alpha=0.4)
+    # Beside the axes, where it covers no line, however many runs there are.
+    figure.legend(loc="outside right upper", fontsize=9)
+    plt.close(figure)
+    return figure
+
+
 def plot_mistakes(
     model: keras.Model,
     x: Any,

@@ -1,23 +1,55 @@
 """Lay out what the folders of finished runs hold on one page for a browser."""
 
+from __future__ import annotations
+
 import base64
-import json
+import io
 import os
+import statistics
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 
-from keras_model_wars.checks import InputError, file_path, replacing
-from keras_model_wars.experiments import EXPERIMENTS, find_experiment
+from keras_model_wars.checks import InputError, replacing
+from keras_model_wars.experiments import EXPERIMENTS
+from keras_model_wars.runs import is_finished, read_record
 
-_PICTURES = {
+PICTURES = {
     "diagram.png": "Diagram of the layers, from input to output",
-    "learning_curves.png": "Learning curves: loss and accuracy of training and validation by epoch",
-    "article_comparison.png": "Loss and accuracy by epoch: this run's, the article's, and the interval of other seeds",
-    "mistakes.png": "Confusion matrix, beside the test digits that the model gets most wrong",
+    "learning_curves.png": "Learning curves: loss and accuracy of training and "
+    "validation by epoch",
+    "article_comparison.png": "Loss and accuracy by epoch: this run's, the article's, "
+    "and the interval of other seeds",
+    "mistakes.png": "Confusion matrix, beside the test images that the model gets most "
+    "wrong",
 }
+
+
+@dataclass(frozen=True)
+class Section:
+    """Hold what the page shows of a run, ready to lay out."""
+
+    name: str
+    title: str
+    record: dict[str, Any]
+    results: pd.DataFrame
+    history: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
+    pictures: dict[str, str]
+    summary: str
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """The median, because the first epoch is slower."""
+        return statistics.median(self.record["seconds_per_epoch"])
+
+    def accuracies(self, part: str) -> list[float]:
+        """Return the accuracy of each output on the validation or test set."""
+        found = self.results.index.str.endswith("accuracy")
+        return self.results.loc[found, part].tolist()
 
 
 def make_report(
@@ -25,89 +57,118 @@ def make_report(
 ) -> None:
     """Write one self-contained HTML page about the finished runs in a folder.
 
-    ``runs`` is a folder of runs as ``train`` leaves them, or a single run's folder. Unfinished runs and missing
-    pictures are left out. Raises an InputError for a damaged run, and for a folder without a finished one.
+    ``runs`` is a folder of runs as ``train`` leaves them, or a single run's folder. The
+    page starts with a table and a picture of all runs. Unfinished runs and missing
+    pictures are left out; damaged runs are named on the page. Raises an InputError for a
+    folder without a finished run.
 
-    >>> make_report("runs", "report.html")
+    >>> kmw.make_report("runs", "report.html")
     """
-    folder, out, sections = file_path("runs", runs), file_path("out", out), []
-    for file in filter(
-        Path.is_file, (folder / "run.json", *sorted(folder.glob("*/run.json")))
-    ):
+    sections = []
+    damaged = {}
+    for folder in _folders(Path(runs)):
         try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            experiment = find_experiment(record["settings"]["model"])
-            if "test" in record:
-                sections.append(_section(file.parent, experiment.title, record))
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            FileNotFoundError,
-        ) as error:
-            expected = (
-                f"{file} and the files beside it should be as `train` writes them"
-            )
-            raise InputError(
-                f"{expected}; train again with `--overwrite`", repr(error)
-            ) from None
+            if is_finished(folder):
+                sections.append(_read(folder))
+        except InputError as error:
+            damaged[folder.name] = str(error)
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+            damaged[folder.name] = f"{type(error).__name__}: {error}"
     if not sections:
-        expected = "`runs` should be a folder with a finished run; `keras-model-wars train sequential` makes one"
-        raise InputError(expected, folder)
-    sections.sort(
-        key=lambda section: list(EXPERIMENTS).index(section["settings"]["model"])
+        reasons = "; ".join(damaged.values()) or "none"
+        raise InputError(
+            f"{runs} should be a folder with a finished run. Received: {reasons}. "
+            "Train one: `keras-model-wars train sequential`"
+        )
+    sections.sort(key=_place)
+    loader = jinja2.PackageLoader("keras_model_wars")
+    environment = jinja2.Environment(loader=loader, autoescape=True)
+    page = environment.get_template("report.html").render(
+        sections=sections,
+        damaged=damaged,
+        comparison=_draw_comparison(sections),
+        best={part: _best(sections, part) for part in ("validation", "test")},
     )
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("keras_model_wars"), autoescape=True
-    )
-    page = environment.get_template("report.html").render(sections=sections)
     with replacing(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _section(folder: Path, title: str, record: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of a run, ready to lay out."""
-    settings, train, test = record["settings"], record["final_epoch"], record["test"]
-    values = {name: [train[name], train[f"val_{name}"], test[name]] for name in test}
-    results = pd.DataFrame.from_dict(
-        values, "index", dtype=float, columns=["training", "validation", "test"]
-    )
-    accuracies = results[results.index.str.endswith("accuracy")].map("{:.4f}".format)
+def _folders(runs: Path) -> list[Path]:
+    files = [runs / "run.json", *sorted(runs.glob("*/run.json"))]
+    return [file.parent.resolve() for file in files if file.is_file()]
+
+
+def _place(section: Section) -> tuple[int, str]:
+    """Sort the articles' models in their order, and the reader's own after them."""
+    names = list(EXPERIMENTS)
+    model = section.record["settings"]["model"]
+    place = names.index(model) if model in names else len(names)
+    return place, section.name
+
+
+def _best(sections: list[Section], part: str) -> str:
+    """Return the name of the run with the highest accuracy of its outputs' mean."""
+    accuracies = {}
+    for section in sections:
+        found = section.accuracies(part)
+        if found:
+            accuracies[section.name] = statistics.mean(found)
+    return max(accuracies, key=accuracies.__getitem__, default="")
+
+
+def _read(folder: Path) -> Section:
+    record = read_record(folder)
+    settings = record["settings"]
+    last, test = record["final_epoch"], record["test"]
+    values = {name: [last[name], last[f"val_{name}"], test[name]] for name in test}
+    parts = ["training", "validation", "test"]
+    results = pd.DataFrame.from_dict(values, "index", dtype=float, columns=parts)
     tables = {f"Results after epoch {settings['epochs']}": results}
-    if (folder / "article_comparison.csv").exists():
-        comparison = pd.read_csv(folder / "article_comparison.csv")
-        inside, epoch = comparison["inside"].eq(True).sum(), comparison["epoch"].max()
-        last = (
-            comparison[comparison["epoch"] == epoch]
-            .set_index("metric")
-            .rename_axis(None)
-        )
-        last["inside"] = last["inside"].map({True: "yes", False: "no"})
-        text = f"{inside} of {len(comparison)} values of this run lie in the 95 % prediction interval of other seeds"
-        shown = last[["article", "measured", "difference", "low", "high", "inside"]]
-        tables[f"Comparison with the article: {text}. Epoch {epoch}"] = shown
-    pictures = {
-        f"{alt}: {title}": folder / name
-        for name, alt in _PICTURES.items()
-        if (folder / name).exists()
-    }
-    return {
-        "name": folder.resolve().name,
-        "title": title,
-        "parameters": f"{record['parameters']:,}",
-        "accuracies": {
-            column: " / ".join(accuracies[column]) for column in ("validation", "test")
-        },
-        "seconds": f"{sum(record['seconds_per_epoch']):,.0f}",
-        "tables": tables,
-        "pictures": {
-            alt: base64.b64encode(file.read_bytes()).decode()
-            for alt, file in pictures.items()
-        },
-        "summary": (folder / "summary.txt").read_text(encoding="utf-8"),
-        **{
-            name: record[name]
-            for name in ("api", "reasons", "settings", "data", "versions", "backend")
-        },
-    }
+    comparison = folder / "article_comparison.csv"
+    if comparison.exists():
+        caption, table = _compare(pd.read_csv(comparison))
+        tables[caption] = table
+    known = EXPERIMENTS.get(settings["model"])
+    title = record.get("title") or (known.title if known else settings["model"])
+    pictures = {}
+    for name, alt in PICTURES.items():
+        if (folder / name).exists():
+            pictures[f"{alt}: {title}"] = _encode((folder / name).read_bytes())
+    return Section(
+        name=folder.name,
+        title=title,
+        record=record,
+        results=results,
+        history=pd.read_csv(folder / "history.csv", index_col="epoch"),
+        tables=tables,
+        pictures=pictures,
+        summary=(folder / "summary.txt").read_text(encoding="utf-8"),
+    )
+
+
+def _compare(comparison: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """Return a caption for the comparison with the article, and its last epoch."""
+    inside = comparison["inside"].eq(True).sum()
+    epoch = comparison["epoch"].max()
+    last = comparison[comparison["epoch"] == epoch].set_index("metric")
+    last = last.rename_axis(None)
+    last["inside"] = last["inside"].map({True: "yes", False: "no"})
+    caption = (
+        f"Comparison with the article: {inside} of {len(comparison)} values of this run "
+        f"lie in the 95% prediction interval of other seeds. Epoch {epoch}"
+    )
+    columns = ["article", "measured", "difference", "low", "high", "inside"]
+    return caption, last[columns]
+
+
+def _draw_comparison(sections: list[Section]) -> str:
+    from keras_model_wars.plotting import plot_validation
+
+    picture = io.BytesIO()
+    figure = plot_validation({section.name: section.history for section in sections})
+    figure.savefig(picture, format="png", dpi=120)
+    return _encode(picture.getvalue())
+
+
+def _encode(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()

@@ -161,7 +161,7 @@ BRANCHES = {
 
 @pytest.mark.parametrize("name", BRANCHES)
 def test_diagram_holds_every_layer_and_every_arrow(name, tmp_path):
-    model = kmw.EXPERIMENTS[name].build(hidden_units=(16, 8))
+    model = kmw.EXPERIMENTS[name].builder(hidden_units=(16, 8))
     kmw.plot_model(model, tmp_path / "diagram.svg")
     boxes = read_boxes(tmp_path / "diagram.svg")
     for layer in model.layers:
