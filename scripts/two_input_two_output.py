@@ -1,7 +1,7 @@
 """Train the first article's model with two inputs and two outputs in plain Keras.
 
-The command `keras-model-wars train two_input_two_output`
-adds a repeatable order of the images, resuming, and records.
+The command `keras-model-wars train two_input_two_output` adds a repeatable
+order of the images, resuming after an interruption, and a record of the run.
 """
 
 from pathlib import Path
@@ -11,7 +11,11 @@ import typer
 import keras_model_wars as kmw
 
 
-def main(epochs: int = 10, data: str | None = None, out: Path = Path("runs/script")):
+def main(
+    epochs: int = 10,
+    data: str | None = None,
+    out: Path = Path("runs/script"),
+):
     """Train on MNIST, downloaded once, or on DATA: an mnist.npz, or "sample"."""
     # Load the images and their labels.
     (x_train, y_train), (x_test, y_test) = kmw.load_mnist(data)
