@@ -22,7 +22,7 @@ def main(
     # Scale the pixels from 0..255 to 0..1.
     x_train = x_train.astype("float32") / 255
     x_test = x_test.astype("float32") / 255
-    # Leave out the first twelfth, as for the other models, and cut the rest into halves:
+    # Leave out the first twelfth, as for the other models, and cut the rest in halves:
     # {"input_a", "input_b"} are the images, {"output_a", "output_b"} their labels.
     size = len(x_train) // 12
     inputs, labels = kmw.split_two_inputs(x_train[size:], y_train[size:])
