@@ -1,82 +1,62 @@
-"""Time the epochs of one training for ``speed.py``, which lets only one training run at a time."""
+"""Time the epochs of one training, which waits for its turn before each of them."""
 
-import json
 import re
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 
 class Clock:
-    """Report each epoch as a line of JSON, and start one only when a line comes in."""
+    """Start an epoch when a message comes in, and send back what it took."""
 
-    def __init__(self, lines_in: TextIO, lines_out: TextIO) -> None:
-        self._in, self._out = lines_in, lines_out
-
-    def report(self, **facts: Any) -> None:
-        """Write one line of JSON."""
-        print(json.dumps(facts), file=self._out, flush=True)
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
 
     def start(self) -> None:
         """Wait for this training's turn and start an epoch."""
-        if not self._in.readline():
-            sys.exit("The benchmark that started this training is gone.")
-        self._start = time.perf_counter()
+        try:
+            self.connection.recv()
+        except EOFError:  # the benchmark that started this training is gone
+            sys.exit()
+        self.started = time.perf_counter()
 
     def epoch_done(self, logs: dict[str, float]) -> None:
-        """Report the epoch's seconds and metrics; start the next one."""
-        seconds = time.perf_counter() - self._start
-        self.report(
-            epoch_seconds=seconds,
-            logs={name: float(value) for name, value in logs.items()},
-        )
+        """Send the epoch's seconds, metrics and peak memory; start the next one."""
+        report = {"seconds": time.perf_counter() - self.started}
+        report["peak_memory_mib"] = peak_memory()
+        for name, value in logs.items():
+            report[name] = float(value)
+        self.connection.send(report)
         self.start()
 
 
 def watch_fit(clock: Clock) -> None:
-    """Let the clock time every ``fit`` from now on, including the one inside the package's ``train``.
-
-    An epoch ends where the next one begins, so that saving the model counts, which the package's own record leaves out.
-    """
+    """Let the clock time every ``fit`` from now on, also the one in the package's ``train``."""
     import keras
 
     class Ticks(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            if epoch > 0:
-                clock.epoch_done(self.metrics)
+        def on_train_begin(self, logs: Any = None) -> None:
+            clock.start()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.metrics = logs
-
-        def on_train_end(self, logs: Any = None) -> None:
-            clock.epoch_done(self.metrics)
+            clock.epoch_done(logs)
 
     fit = keras.Model.fit
 
     def watched_fit(
         self: keras.Model, *arguments: Any, callbacks: Any = (), **keywords: Any
     ) -> Any:
-        clock.start()
-        return fit(self, *arguments, callbacks=[Ticks(), *callbacks], **keywords)
+        # The last callback, so that saving the model counts.
+        return fit(self, *arguments, callbacks=[*callbacks, Ticks()], **keywords)
 
     keras.Model.fit = watched_fit
 
 
 def peak_memory() -> float:
-    """Return the largest resident memory of this process so far, in MiB (Linux and macOS)."""
-    if (
-        sys.platform == "linux"
-    ):  # ru_maxrss won't do there: a new process inherits that of its parent
-        return (
-            int(
-                re.search(
-                    r"VmHWM:\s+(\d+)",
-                    Path("/proc/self/status").read_text(encoding="utf-8"),
-                )[1]
-            )
-            / 2**10
-        )
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    """Return the largest resident memory of this process so far, in MiB, on Linux."""
+    # Not getrusage's ru_maxrss: a new process inherits that of its parent.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    kibibytes = re.search(r"VmHWM:\s+(\d+)", status)[1]
+    return int(kibibytes) / 1024

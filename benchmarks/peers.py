@@ -1,60 +1,61 @@
 """How the package and each of its peers trains a model of the first article.
 
-All use plain SGD with a learning rate of 0.01 and batches of 32, start from the same weights, reshuffle the digits in each
-epoch, validate after it and report the same four metrics. ``speed.py`` runs ``python peers.py PEER MODEL FOLDER EPOCHS``
-for each, with the digits and the first weights in FOLDER. That prints one line of JSON per epoch and one with the peak
-memory at the end, and waits for a line on standard input before each.
+All use plain SGD with a learning rate of 0.01 and batches of 32, start from the same
+weights, reshuffle the images in each epoch, validate after it and report the same four
+metrics. ``folder`` holds the images (``mnist.npz``) and the first weights.
 """
 
+import io
 import os
-import sys
 from collections.abc import Callable
-from functools import partial
+from contextlib import redirect_stdout
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from clock import Clock, peak_memory, watch_fit
+from clock import Clock, watch_fit
 
 BATCH_SIZE = 32
 LEARNING_RATE = 0.01
 SEED = 0
 
-Digits = tuple[np.ndarray, np.ndarray]
-Weights = list[np.ndarray]
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+def run_peer(
+    peer: str, model: str, folder: Path, epochs: int, connection: Connection
+) -> None:
+    """Train in this process, which has imported neither Keras nor another framework."""
+    os.environ["KERAS_BACKEND"] = "jax" if peer == "keras_jax" else "tensorflow"
+    with redirect_stdout(io.StringIO()):  # the progress bars
+        PEERS[peer](model, folder, epochs, Clock(connection))
 
 
 def package(model: str, folder: Path, epochs: int, clock: Clock) -> None:
-    """Train with the package's command and its defaults, which also saves, draws and tests the model."""
+    """Train with the package's command and its defaults, which also saves the model."""
     watch_fit(clock)
-    from keras_model_wars.cli import app
+    from keras_model_wars import cli
 
+    arguments = ["train", model, "--data", str(folder / "mnist.npz")]
+    arguments += ["--out", str(folder / "run"), "--epochs", str(epochs)]
     # With this seed it starts from the weights that the others read.
-    options = [
-        "--data",
-        folder / "digits.npz",
-        "--epochs",
-        epochs,
-        "--seed",
-        SEED,
-        "--out",
-        folder / "run",
-    ]
-    app(["train", model, *map(str, options)], standalone_mode=False)
+    arguments += ["--seed", str(SEED)]
+    cli.main(arguments)
 
 
 def article(model: str, folder: Path, epochs: int, clock: Clock) -> None:
-    """Train with the article's own lines, ``compile`` and ``fit``, on the backend that KERAS_BACKEND names."""
-    from keras_model_wars import models
-
+    """Train with the article's own ``compile`` and ``fit``, on KERAS_BACKEND's backend."""
     watch_fit(clock)
-    (x_train, y_train), validation = load_digits(folder)
-    network = getattr(models, f"build_{model}")()
+    import keras_model_wars as kmw
+
+    (x_train, y_train), validation_data = load_images(folder)
+    network = getattr(kmw, f"build_{model}")()
     network.set_weights(load_weights(folder))
     network.compile(
         loss="sparse_categorical_crossentropy", optimizer="sgd", metrics=["accuracy"]
     )
-    network.fit(x_train, y_train, epochs=epochs, validation_data=validation)
+    network.fit(x_train, y_train, epochs=epochs, validation_data=validation_data)
 
 
 def pytorch(model: str, folder: Path, epochs: int, clock: Clock) -> None:
@@ -62,36 +63,34 @@ def pytorch(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     import torch
     from torch import nn
 
-    digits = [
-        (torch.from_numpy(x), torch.from_numpy(y).long())
-        for x, y in load_digits(folder)
-    ]
     network = torch_network(model)
     with torch.no_grad():
         for parameter, array in zip(network.parameters(), load_weights(folder)):
-            parameter.copy_(
-                torch.from_numpy(array.T)
-            )  # PyTorch's kernels are Keras's, transposed
+            # PyTorch's kernels are Keras's, transposed.
+            parameter.copy_(torch.from_numpy(array.T))
     optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
     cross_entropy = nn.CrossEntropyLoss()
 
-    def step(x: torch.Tensor, y: torch.Tensor) -> tuple[float, int]:
+    def train_step(x: torch.Tensor, y: torch.Tensor) -> tuple[float, int]:
         logits = network(x)
         loss = cross_entropy(logits, y)
-        if torch.is_grad_enabled():
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        return loss.item() * len(y), (logits.argmax(dim=1) == y).sum().item()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item() * len(y), count_right(logits, y)
 
-    run_loop(
-        digits,
-        epochs,
-        clock,
-        shuffle=torch.randperm,
-        step=step,
-        validate=torch.no_grad()(step),
-    )
+    @torch.no_grad()
+    def test_step(x: torch.Tensor, y: torch.Tensor) -> tuple[float, int]:
+        logits = network(x)
+        return cross_entropy(logits, y).item() * len(y), count_right(logits, y)
+
+    def count_right(logits: torch.Tensor, y: torch.Tensor) -> int:
+        return (logits.argmax(dim=1) == y).sum().item()
+
+    tensors = []
+    for x, y in load_images(folder):
+        tensors.append((torch.from_numpy(x), torch.from_numpy(y).long()))
+    run_loop(tensors, epochs, clock, torch.randperm, train_step, test_step)
 
 
 def torch_network(model: str) -> Any:
@@ -99,161 +98,157 @@ def torch_network(model: str) -> Any:
     import torch
     from torch import nn
 
-    def dense(*widths: int) -> list[nn.Module]:
-        return [
-            layer
-            for pair in zip(widths, widths[1:])
-            for layer in (nn.Linear(*pair), nn.ReLU())
-        ]
-
     class WideDeep(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.deep = nn.Sequential(
-                nn.Flatten(), *dense(784, 2**14, 512, 784), nn.Unflatten(1, (28, 28))
+                nn.Flatten(),
+                nn.Linear(784, 2**14),
+                nn.ReLU(),
+                nn.Linear(2**14, 512),
+                nn.ReLU(),
+                nn.Linear(512, 784),
+                nn.ReLU(),
+                nn.Unflatten(1, (28, 28)),
             )
             self.output = nn.Linear(2 * 784, 10)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.output(torch.cat([x, self.deep(x)], dim=2).flatten(1))
+            joined = torch.cat([x, self.deep(x)], dim=2)
+            return self.output(joined.flatten(1))
 
     if model == "wide_deep":
         return WideDeep()
-    return nn.Sequential(nn.Flatten(), *dense(784, 256, 128), nn.Linear(128, 10))
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 256),
+        nn.ReLU(),
+        nn.Linear(256, 128),
+        nn.ReLU(),
+        nn.Linear(128, 10),
+    )
 
 
 def numpy(model: str, folder: Path, epochs: int, clock: Clock) -> None:
-    """Train with the same mathematics written by hand: about the least that a framework can take."""
-    weights, bypass = load_weights(folder), model == "wide_deep"
+    """Train with the same mathematics by hand: the least that a framework can take."""
+    weights = load_weights(folder)
+    bypass = model == "wide_deep"
     shuffle = np.random.default_rng(SEED).permutation
-    step = partial(numpy_step, weights=weights, bypass=bypass)
 
-    def validate(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+    def train_step(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+        return numpy_step(x, y, weights, bypass)
+
+    def test_step(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
         return numpy_score(numpy_forward(x, weights, bypass)[-1], y)
 
-    run_loop(load_digits(folder), epochs, clock, shuffle, step, validate)
+    run_loop(load_images(folder), epochs, clock, shuffle, train_step, test_step)
 
 
-def numpy_forward(x: np.ndarray, weights: Weights, bypass: bool) -> list[np.ndarray]:
+def numpy_forward(
+    x: np.ndarray, weights: list[np.ndarray], bypass: bool
+) -> list[np.ndarray]:
     """Return the input of each layer, and last the logarithms of the probabilities.
 
-    ``weights`` are kernel, bias, kernel, bias, ... as Keras's ``get_weights`` returns them. With ``bypass``, the last layer
-    takes the image beside what the hidden layers made of it.
+    ``weights`` are kernel, bias, kernel, bias, ... as Keras's ``get_weights`` returns
+    them. With ``bypass``, the last layer takes the image beside the last hidden values.
     """
-    values = [x.reshape(len(x), -1)]
-    for kernel, bias in zip(weights[:-2:2], weights[1:-2:2]):
-        values.append(np.maximum(values[-1] @ kernel + bias, 0))
+    *hidden_weights, last_kernel, last_bias = weights
+    values = x.reshape(len(x), 784)
+    inputs = [values]
+    for kernel, bias in zip(hidden_weights[::2], hidden_weights[1::2]):
+        values = np.maximum(values @ kernel + bias, 0)
+        inputs.append(values)
     if bypass:
-        values[-1] = np.concatenate([x, values[-1].reshape(x.shape)], axis=2).reshape(
-            len(x), -1
-        )
-    logits = values[-1] @ weights[-2] + weights[-1]
+        joined = np.concatenate([x, values.reshape(x.shape)], axis=2)
+        inputs[-1] = joined.reshape(len(x), 2 * 784)
+    logits = inputs[-1] @ last_kernel + last_bias
     logits -= logits.max(axis=1, keepdims=True)
-    return [*values, logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))]
+    log_sums = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return [*inputs, logits - log_sums]
 
 
 def numpy_step(
     x: np.ndarray,
     y: np.ndarray,
-    weights: Weights,
+    weights: list[np.ndarray],
     bypass: bool,
     learning_rate: float = LEARNING_RATE,
 ) -> tuple[float, int]:
-    """Take one step of SGD in place; return the sum of the losses and the number of right answers."""
-    *values, log_probabilities = numpy_forward(x, weights, bypass)
+    """Take one step of SGD in place; return what ``numpy_score`` does."""
+    *inputs, log_probabilities = numpy_forward(x, weights, bypass)
     error = np.exp(log_probabilities)
     error[np.arange(len(y)), y] -= 1
     error /= len(y)
-    for layer in reversed(range(len(values))):
-        kernel, bias = weights[2 * layer : 2 * layer + 2]
-        if layer > 0:  # before the kernel changes
-            below = error @ kernel.T
-            below *= values[layer] > 0
-            if bypass and layer == len(values) - 1:
-                below = below.reshape(len(x), 28, 56)[:, :, 28:].reshape(len(x), 784)
+    for layer in reversed(range(len(inputs))):
+        kernel = weights[2 * layer]
+        bias = weights[2 * layer + 1]
+        # Before the kernel changes; the first layer has none below.
+        below = error @ kernel.T if layer > 0 else None
         # Scale the small matrix, not the large gradient.
         error *= learning_rate
-        kernel -= values[layer].T @ error
+        kernel -= inputs[layer].T @ error
         bias -= error.sum(axis=0)
         if layer > 0:
-            error = below
+            error = below * (inputs[layer] > 0)
+        if bypass and layer == len(inputs) - 1:
+            halves = error.reshape(len(x), 28, 56)
+            error = halves[:, :, 28:].reshape(len(x), 784)
     return numpy_score(log_probabilities, y)
 
 
 def numpy_score(log_probabilities: np.ndarray, y: np.ndarray) -> tuple[float, int]:
     """Return the sum of the losses and the number of right answers."""
-    return -log_probabilities[np.arange(len(y)), y].sum(), (
-        log_probabilities.argmax(axis=1) == y
-    ).sum()
+    losses = -log_probabilities[np.arange(len(y)), y]
+    right = log_probabilities.argmax(axis=1) == y
+    return losses.sum(), right.sum()
 
 
 def run_loop(
-    digits: Any,
+    images: Any,
     epochs: int,
     clock: Clock,
     shuffle: Callable,
-    step: Callable,
-    validate: Callable,
+    train_step: Callable,
+    test_step: Callable,
 ) -> None:
-    """Run the loop that PyTorch and NumPy leave to their users; ``step`` and ``validate`` take one batch."""
-    (x_train, y_train), (x_valid, y_valid) = digits
+    """Run the loop that PyTorch and NumPy leave to their users, one batch per step."""
+    (x_train, y_train), (x_valid, y_valid) = images
     clock.start()
     for _ in range(epochs):
         order = shuffle(len(x_train))
-        batches = [
-            order[start : start + BATCH_SIZE]
-            for start in range(0, len(x_train), BATCH_SIZE)
-        ]
-        loss, accuracy = np.sum(
-            [step(x_train[b], y_train[b]) for b in batches], axis=0
-        ) / len(x_train)
-        batches = [
-            slice(start, start + BATCH_SIZE)
-            for start in range(0, len(x_valid), BATCH_SIZE)
-        ]
-        val_loss, val_accuracy = np.sum(
-            [validate(x_valid[b], y_valid[b]) for b in batches], axis=0
-        ) / len(x_valid)
-        clock.epoch_done(
-            {
-                "loss": loss,
-                "accuracy": accuracy,
-                "val_loss": val_loss,
-                "val_accuracy": val_accuracy,
-            }
-        )
+        sums = []
+        for start in range(0, len(x_train), BATCH_SIZE):
+            batch = order[start : start + BATCH_SIZE]
+            sums.append(train_step(x_train[batch], y_train[batch]))
+        loss, accuracy = np.sum(sums, axis=0) / len(x_train)
+        sums = []
+        for start in range(0, len(x_valid), BATCH_SIZE):
+            batch = slice(start, start + BATCH_SIZE)
+            sums.append(test_step(x_valid[batch], y_valid[batch]))
+        val_loss, val_accuracy = np.sum(sums, axis=0) / len(x_valid)
+        logs = {"loss": loss, "accuracy": accuracy}
+        clock.epoch_done(logs | {"val_loss": val_loss, "val_accuracy": val_accuracy})
 
 
-def load_digits(folder: Path) -> tuple[Digits, Digits]:
-    """Read and scale the digits to train and to validate on; the first twelfth validates, as in the article."""
-    with np.load(folder / "digits.npz") as file:
+def load_images(folder: Path) -> tuple[Arrays, Arrays]:
+    """Read and scale the images; the first twelfth validates, as in the article."""
+    with np.load(folder / "mnist.npz") as file:
         x, y = file["x_train"], file["y_train"]
     x = np.divide(x, np.float32(255), dtype=np.float32)
     size = len(x) // 12
     return (x[size:], y[size:]), (x[:size], y[:size])
 
 
-def load_weights(folder: Path) -> Weights:
+def load_weights(folder: Path) -> list[np.ndarray]:
     """Read the weights that all peers start from."""
     with np.load(folder / "weights.npz") as file:
-        return [file[f"arr_{index}"] for index in range(len(file.files))]
+        return list(file.values())
 
 
-# The library that each peer imports, and how it trains.
-PEERS: dict[str, tuple[str, Callable[[str, Path, int, Clock], None]]] = {
-    "package": ("tensorflow", package),
-    "article": ("tensorflow", article),
-    "pytorch": ("torch", pytorch),
-    "keras_jax": ("jax", article),
-    "numpy": ("numpy", numpy),
+PEERS = {
+    "package": package,
+    "article": article,
+    "pytorch": pytorch,
+    "keras_jax": article,
+    "numpy": numpy,
 }
-
-if __name__ == "__main__":
-    peer, model_name, data_folder, number_of_epochs = sys.argv[1:]
-    lines_out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(
-        os.open(os.devnull, os.O_WRONLY), 1
-    )  # keeps progress bars and summaries out of the lines of JSON
-    the_clock = Clock(sys.stdin, lines_out)
-    PEERS[peer][1](model_name, Path(data_folder), int(number_of_epochs), the_clock)
-    the_clock.report(peak_memory_mib=peak_memory())

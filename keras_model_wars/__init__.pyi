@@ -2,7 +2,6 @@ from . import models as models
 from .apis import to_functional as to_functional
 from .apis import to_sequential as to_sequential
 from .apis import which_api as which_api
-from .article_claims import changes as changes
 from .article_claims import claims as claims
 from .article_logs import article_log as article_log
 from .article_logs import compare_with_article as compare_with_article
@@ -27,8 +26,8 @@ from .plotting import plot_learning_curves as plot_learning_curves
 from .plotting import plot_mistakes as plot_mistakes
 from .plotting import plot_model as plot_model
 from .plotting import plot_neurons as plot_neurons
+from .plotting import plot_predictions as plot_predictions
 from .plotting import plot_samples as plot_samples
-from .predicting import plot_predictions as plot_predictions
 from .predicting import predict_digits as predict_digits
 from .predicting import prepare_image as prepare_image
 from .report import make_report as make_report

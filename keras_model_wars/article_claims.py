@@ -1,14 +1,7 @@
-"""What both articles say about the two APIs, and what has changed since: all put to the test on the installed Keras."""
+"""What both articles say the two APIs can and can't do, each tried on the installed Keras."""
 
-import contextlib
-import io
-import os
-import re
-import tempfile
-import warnings
 from collections.abc import Callable
-from typing import Any
-from unittest import mock
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -16,357 +9,273 @@ import pandas as pd
 from keras import layers
 
 from keras_model_wars import models
-from keras_model_wars.apis import to_functional, which_api
-from keras_model_wars.plotting import plot_model
+from keras_model_wars.apis import to_functional
+from keras_model_wars.trying import (
+    Attempt,
+    as_list,
+    dense,
+    describe_restored,
+    sequential_sharing,
+    tiny_input,
+    try_out,
+)
 
 
 def claims() -> pd.DataFrame:
-    """Put every statement of both articles about what an API can or can't do to the test.
+    """Try every statement of both articles about what an API can or can't do.
 
-    Returns one row per statement: ``article`` (first or second), ``statement``, ``the article`` (possible or
-    impossible), ``Keras`` (builds or refuses), ``evidence`` (what was measured, or Keras's own error) and ``holds``
-    (yes or no). Sets Python's, NumPy's and Keras's random seeds for the whole process. Follows both articles.
+    Returns one row per statement: ``article`` (first or second), ``section`` (the
+    heading under which the article says it), ``statement`` (in our words), ``the
+    article`` (possible or impossible), ``Keras`` (builds or refuses), ``evidence``
+    (what was measured, or Keras's own error) and ``holds`` (yes or no). Sets Python's,
+    NumPy's and Keras's random seeds. Follows both articles.
 
-    >>> claims().query("holds == 'no'")
+    >>> claims = kmw.claims()
+    >>> claims.groupby("article").size().to_dict()
+    {'first': 13, 'second': 5}
     """
     rows = []
-    for article, statement, possible, attempt in _CLAIMS:
-        found, evidence = tried(attempt)
-        says, does = (
-            "possible" if possible else "impossible",
-            "refuses" if found is None else "builds",
-        )
-        rows.append(
-            (
-                article,
-                statement,
-                says,
-                does,
-                evidence,
-                "yes" if possible == (does == "builds") else "no",
-            )
-        )
-    return pd.DataFrame(
-        rows,
-        columns=["article", "statement", "the article", "Keras", "evidence", "holds"],
+    for claim in CLAIMS:
+        outcome = try_out(claim.attempt)
+        does = "refuses" if outcome.returned is None else "builds"
+        expected = "builds" if claim.says == "possible" else "refuses"
+        row = {
+            "article": claim.section.article,
+            "section": claim.section.heading,
+            "statement": claim.statement,
+            "the article": claim.says,
+            "Keras": does,
+            "evidence": outcome.evidence,
+            "holds": "yes" if does == expected else "no",
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def list_claims(claims: pd.DataFrame) -> str:
+    """Return the table of claims as a Markdown list, for pages and narrow screens."""
+    words = {"yes": "The claim holds.", "no": "**The claim is wrong.**"}
+    item = (
+        "**{statement}**\\\n"
+        '  The {article} article, under "{section}": {the article}. '
+        "Keras: {Keras}. {holds}"
+    )
+    return as_list(claims.replace({"holds": words}), item, "evidence")
+
+
+def summarize_claims(claims: pd.DataFrame) -> str:
+    """Say how many of the claims hold, and how the others are wrong."""
+    holds = claims["holds"] == "yes"
+    builds = claims["Keras"] == "builds"
+    return (
+        f"{sum(holds)} of {len(claims)} claims hold on Keras {keras.version()}: "
+        "it builds what the articles call possible and refuses what they call "
+        f"impossible. Called impossible, but Keras builds it: {sum(~holds & builds)}. "
+        f"Called possible, but Keras refuses it: {sum(~holds & ~builds)}."
     )
 
 
-def changes() -> pd.DataFrame:
-    """Try the articles' lines that today's Keras treats differently, and today's form of each.
+@dataclass(frozen=True)
+class Section:
+    """A section of an article, with its heading as it stands there."""
 
-    Returns one row per line: ``in the articles``, ``today`` (what the installed Keras does with it), ``today's form``
-    and ``tried`` (what that form gave). Sets Python's, NumPy's and Keras's random seeds for the whole process.
-
-    >>> changes()["today's form"]
-    """
-    rows = [
-        (line, tried(then)[1], form, tried(now)[1])
-        for line, then, form, now in _CHANGES
-    ]
-    return pd.DataFrame(
-        rows, columns=["in the articles", "today", "today's form", "tried"]
-    )
+    article: str
+    heading: str
 
 
-def tried(attempt: Callable[[], Any]) -> tuple[Any, str]:
-    """Return what an attempt returned, None if Keras refused, and the evidence: it, and Keras's error or warnings."""
-    keras.utils.set_random_seed(
-        0
-    )  # what is trained or measured would differ from run to run
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            found = attempt()
-            words = [
-                f"builds: {which_api(found)}"
-                if isinstance(found, keras.Model)
-                else str(found)
-            ]
-        except (AttributeError, ImportError, TypeError, ValueError) as error:
-            # Without Keras's preface and without what was received, whose counters differ from run to run.
-            noise = r"(?s)Exception encountered when calling \S+|\x1b\[\d+m|(Received: \[|Inputs received).*"
-            found, words = (
-                None,
-                [f"{type(error).__name__}: {re.sub(noise, '', str(error))}"],
-            )
-    words += [
-        f"{w.category.__name__}: {w.message}"
-        for w in caught
-        if issubclass(w.category, UserWarning)
-    ]
-    return found, " ".join("; ".join(words).split())
+@dataclass(frozen=True)
+class Claim:
+    """A statement of an article, and an attempt that returns None or raises if it fails."""
+
+    section: Section
+    says: str
+    statement: str
+    attempt: Attempt
 
 
-def two_outputs(
-    metrics: list | None = None, names: tuple = ("output_a", "output_b"), **fit: Any
-) -> str:
-    """Train a tiny model with two inputs and two outputs, and tell what its history records."""
-    inputs, zeros = [tiny_input(), tiny_input("second_input")], np.zeros((10, 4))
-    model = keras.Model(inputs, [dense(name)(x) for name, x in zip(names, inputs)])
-    model.compile(
-        "sgd", "mse", metrics=metrics, run_eagerly=True
-    )  # tracing would take longer than the training
-    return f"gives {', '.join(model.fit([zeros, zeros], [zeros, zeros], verbose=0, **fit).history)}"
+FIRST_SEQUENTIAL = Section("first", "Creating Sequential API model")
+FIRST_FUNCTIONAL = Section("first", "Creating Functional API model")
+SECOND_SEQUENTIAL = Section("second", "SEQUENTIAL MODEL")
+SECOND_FUNCTIONAL = Section("second", "FUNCTIONAL MODEL")
+SECOND_RESULT = Section("second", "RESULT")
+
+CLAIMS: list[Claim] = []
 
 
-def sharing() -> keras.Sequential:
-    """Build a tiny Sequential model that uses one layer twice."""
-    return keras.Sequential([tiny_input(), shared := dense(), shared])
+def claim(section: Section, says: str, statement: str) -> Callable[[Attempt], Attempt]:
+    """Add a claim to the table: the function below it is the attempt."""
+
+    def add(attempt: Attempt) -> Attempt:
+        CLAIMS.append(Claim(section, says, statement, attempt))
+        return attempt
+
+    return add
 
 
-def difference(
-    model: keras.Model, other: keras.Model, shape: tuple[int, ...] = (4, 4)
-) -> float:
-    """Return the largest difference between two models' predictions."""
-    x = np.random.default_rng(0).random(shape, dtype="float32")
-    return float(keras.ops.max(keras.ops.abs(model(x) - other(x))))
+@claim(FIRST_SEQUENTIAL, "possible", "a Sequential model is built layer by layer")
+def layer_by_layer():
+    return models.build_added_sequential((8, 8))
 
 
-def change_in_file(model: keras.Model, **custom_objects: type) -> float:
-    """Return the largest difference between a model's predictions and those of what its file gives back."""
-    with tempfile.TemporaryDirectory() as folder:
-        model.save(f"{folder}/model.keras")
-        return difference(
-            model, keras.saving.load_model(f"{folder}/model.keras", custom_objects)
-        )
+@claim(
+    FIRST_SEQUENTIAL,
+    "impossible",
+    "a Sequential model shares a layer, used twice along its chain",
+)
+def sequential_layer_used_twice():
+    return describe_restored(sequential_sharing())
 
 
-def after_saving(model: keras.Model) -> str:
-    """Tell what a file does to a tiny model that uses one layer twice."""
-    change = (
-        f"restored from a file, its predictions differ by {change_in_file(model):.2g}"
-    )
-    return f"builds, {len(model.weights)} weights for two uses; {change}"
+@claim(
+    FIRST_SEQUENTIAL,
+    "impossible",
+    "a Sequential model shares a layer between two inputs",
+)
+def sequential_layer_for_two_inputs():
+    shared = dense()
+    parts = [tiny_input("left"), shared, tiny_input("right"), shared]
+    return keras.Sequential(parts, name="sequential")
 
 
-def tiny_input(name: str = "input") -> keras.KerasTensor:
-    """Return the input of a tiny model."""
-    return keras.Input((4,), name=name)
+@claim(FIRST_SEQUENTIAL, "impossible", "a Sequential model has branches")
+def sequential_branches():
+    return keras.Sequential([tiny_input(), [dense("short"), dense("deep")]])
 
 
-def dense(name: str | None = "dense") -> layers.Dense:
-    """Return a layer of a tiny model, which keeps the shape of its input."""
-    return layers.Dense(4, activation="tanh", name=name)
+@claim(FIRST_SEQUENTIAL, "impossible", "a Sequential model joins branches")
+def sequential_join():
+    return keras.Sequential([tiny_input(), layers.Concatenate()])
 
 
-def _stack(*parts: Any) -> keras.Sequential:
-    return keras.Sequential(list(parts), name="sequential")
+@claim(FIRST_SEQUENTIAL, "impossible", "a Sequential model has several inputs")
+def sequential_inputs():
+    parts = [tiny_input("input_a"), tiny_input("input_b"), dense()]
+    return keras.Sequential(parts, name="sequential")
 
 
-def _lstm() -> list[Any]:
-    return [
-        keras.Input((5, 4), name="input"),
-        layers.LSTM(2, return_state=True, name="lstm"),
-    ]
+@claim(FIRST_SEQUENTIAL, "impossible", "a Sequential model has several outputs")
+def sequential_outputs():
+    lstm = layers.LSTM(2, return_state=True)
+    model = keras.Sequential([keras.Input((5, 4)), lstm])
+    return f"builds: the last layer returns {len(model.outputs)} tensors"
 
 
-def _lstm_states_joined() -> keras.Model:
-    inputs, lstm = _lstm()
-    return keras.Model(inputs, layers.Concatenate(name="concatenate")(lstm(inputs)[1:]))
+@claim(
+    FIRST_SEQUENTIAL,
+    "impossible",
+    "a Sequential model passes several tensors from one layer to the next",
+)
+def sequential_tensors():
+    lstm = layers.LSTM(2, return_state=True)
+    return keras.Sequential([keras.Input((5, 4)), lstm, dense()])
 
 
-def _bypass() -> str:
+@claim(
+    FIRST_SEQUENTIAL,
+    "possible",
+    "a Functional model passes several tensors from one layer to the next",
+)
+def functional_tensors():
+    inputs = keras.Input((5, 4), name="input")
+    lstm = layers.LSTM(2, return_state=True, name="lstm")
+    output, hidden_state, cell_state = lstm(inputs)
+    states = layers.Concatenate(name="concatenate")([hidden_state, cell_state])
+    return keras.Model(inputs, states)
+
+
+@claim(FIRST_SEQUENTIAL, "possible", "a Functional model shares a layer, used twice")
+def functional_layer_used_twice():
+    return describe_restored(to_functional(sequential_sharing()))
+
+
+@claim(FIRST_FUNCTIONAL, "possible", "a Functional model has branches that join")
+def functional_branches():
+    return models.build_wide_deep((8, 8))
+
+
+@claim(
+    FIRST_FUNCTIONAL,
+    "possible",
+    "a Functional model passes its input around the deep path",
+)
+def bypass():
     model = models.build_wide_deep((8, 8))
     for weights in model.weights[:-2]:  # all but the output layer's
-        weights.assign(0 * weights)
-    black, white = model.predict(
-        np.stack([np.zeros((28, 28)), np.ones((28, 28))]), verbose=0
+        weights.assign(keras.ops.zeros_like(weights))
+    black = model(np.zeros((1, 28, 28)))
+    white = model(np.ones((1, 28, 28)))
+    change = np.abs(black - white).max()
+    if change == 0:
+        raise ValueError("with the deep path at zero, the image makes no difference")
+    return (
+        "builds; with the deep path's weights at zero, "
+        f"black and white images differ by {change:.2f}"
     )
-    if not (change := np.abs(black - white).max()):
-        raise ValueError(
-            "with the deep path's weights at zero, the image makes no difference"
-        )
-    return f"builds; with the deep path's weights at zero, black and white images differ by {change:.2f}"
 
 
-def _twin() -> str:
-    model, twin = models.build_sequential((8, 8)), models.build_functional_twin((8, 8))
+@claim(
+    FIRST_FUNCTIONAL, "possible", "a Functional model has several inputs and outputs"
+)
+def functional_inputs_and_outputs():
+    return models.build_two_input_two_output((8, 8), 8)
+
+
+@claim(
+    SECOND_SEQUENTIAL,
+    "possible",
+    "a Sequential model's first layer takes `input_dim`",
+)
+def input_dim():
+    return keras.Sequential([layers.Dense(4, input_dim=4)])
+
+
+@claim(
+    SECOND_SEQUENTIAL,
+    "impossible",
+    "a Sequential model has an input that is not its first layer",
+)
+def late_input():
+    parts = [tiny_input(), dense(), tiny_input("late_input")]
+    return keras.Sequential(parts, name="sequential")
+
+
+@claim(
+    SECOND_SEQUENTIAL,
+    "impossible",
+    "a Sequential model uses a layer of another model",
+)
+def layer_of_another_model():
+    shared = dense("shared")
+    model = keras.Sequential([tiny_input(), shared])
+    other = keras.Sequential([tiny_input(), dense(), shared])
+    kernel = other.layers[-1].kernel
+    before = model.get_weights()[0]
+    kernel.assign(kernel + 1)
+    change = np.mean(model.get_weights()[0] - before)
+    return (
+        "builds; adding 1 to the layer's weights in one model "
+        f"adds {change:.2g} to them in the other"
+    )
+
+
+@claim(
+    SECOND_RESULT,
+    "possible",
+    "a Functional model can express whatever a Sequential one can",
+)
+def functional_twin():
+    model = models.build_sequential((8, 8))
+    twin = models.build_functional_twin((8, 8))
     twin.set_weights(model.get_weights())
-    return f"builds; with equal weights, predictions differ by {difference(model, twin, (4, 28, 28)):.2g}"
+    images = np.random.default_rng(0).random((4, 28, 28))
+    change = np.abs(model(images) - twin(images)).max()
+    return f"builds; with equal weights, predictions differ by {change:.2g}"
 
 
-def _layer_of_another_model() -> str:
-    model = keras.Sequential([tiny_input(), shared := dense("shared")])
-    other, before = (
-        keras.Sequential([tiny_input(), dense(), shared]),
-        model.get_weights()[0],
-    )
-    other.set_weights([weights + 1 for weights in other.get_weights()])
-    return f"builds; adding 1 to one model's weights adds {(model.get_weights()[0] - before).mean():.2g} to the other's"
-
-
-def _progress() -> str:
-    model = keras.Sequential([tiny_input(), dense()])
-    model.compile("sgd", "mse", run_eagerly=True)
-    with contextlib.redirect_stdout(io.StringIO()) as screen:
-        model.fit(np.zeros((64, 4)), np.zeros((64, 4)))
-    return f"64 digits in batches of 32 are counted {re.findall('[0-9]+/[0-9]+', screen.getvalue())[-1]}"
-
-
-def _draw_without_graphviz(draw: Callable[[keras.Model, str], Any]) -> str:
-    screen = io.StringIO()
-    with mock.patch.dict(os.environ, PATH=""), tempfile.TemporaryDirectory() as folder:
-        with contextlib.redirect_stdout(screen):
-            draw(models.build_sequential((8, 8)), f"{folder}/model.svg")
-        if not os.listdir(
-            folder
-        ):  # in a notebook, Keras only prints what it raises elsewhere
-            raise ImportError(screen.getvalue())
-    return "draws model.svg"
-
-
-# The article, its statement, whether it says that this is possible, and the attempt, which raises if Keras refuses.
-_CLAIMS = (
-    (
-        "first",
-        "a Sequential model is made layer by layer",
-        True,
-        lambda: models.build_added_sequential((8, 8)),
-    ),
-    (
-        "first",
-        "a Sequential model shares a layer, used twice along its chain",
-        False,
-        lambda: after_saving(sharing()),
-    ),
-    (
-        "first",
-        "a Sequential model shares a layer between two inputs",
-        False,
-        lambda: _stack(
-            tiny_input("left"), shared := dense(), tiny_input("right"), shared
-        ),
-    ),
-    (
-        "first",
-        "a Sequential model has branches",
-        False,
-        lambda: _stack(tiny_input(), [dense("short"), dense("deep")]),
-    ),
-    (
-        "first",
-        "a Sequential model joins branches",
-        False,
-        lambda: _stack(tiny_input(), layers.Concatenate()),
-    ),
-    (
-        "first",
-        "a Sequential model has several inputs",
-        False,
-        lambda: _stack(tiny_input(), tiny_input("b"), dense()),
-    ),
-    (
-        "first",
-        "a Sequential model has several outputs",
-        False,
-        lambda: (
-            f"builds: sequential, the last layer returns {len(_stack(*_lstm()).outputs)} tensors"
-        ),
-    ),
-    (
-        "first",
-        "a Sequential model passes two tensors on midway",
-        False,
-        lambda: _stack(*_lstm(), dense()),
-    ),
-    (
-        "first",
-        "a Functional model passes two tensors on midway",
-        True,
-        _lstm_states_joined,
-    ),
-    (
-        "first",
-        "a Functional model shares a layer, used twice",
-        True,
-        lambda: after_saving(to_functional(sharing())),
-    ),
-    (
-        "first",
-        "a Functional model has branches that join",
-        True,
-        lambda: models.build_wide_deep((8, 8)),
-    ),
-    ("first", "a Functional model leads its input past the deep path", True, _bypass),
-    (
-        "first",
-        "a Functional model has several inputs and outputs",
-        True,
-        lambda: models.build_two_input_two_output((8, 8), 8),
-    ),
-    (
-        "second",
-        "a Sequential model's first layer takes `input_dim`",
-        True,
-        lambda: _stack(layers.Dense(4, input_dim=4)),
-    ),
-    (
-        "second",
-        "a Sequential model has its input elsewhere than first",
-        False,
-        lambda: _stack(tiny_input(), dense(), tiny_input("late_input")),
-    ),
-    (
-        "second",
-        "a Sequential model uses a layer of another model",
-        False,
-        _layer_of_another_model,
-    ),
-    ("second", "a Functional model says what a Sequential one says", True, _twin),
-    (
-        "second",
-        "a Functional model's inputs share the same layers",
-        True,
-        lambda: models.build_shared_layers((8, 8)),
-    ),
+@claim(
+    SECOND_FUNCTIONAL,
+    "possible",
+    "a Functional model's inputs share the same layers",
 )
-
-# A line of the articles and what Keras does with it, then today's form and what that gives.
-_CHANGES = (
-    (
-        "`Dense(32, input_dim=784)`",
-        lambda: _stack(layers.Dense(32, input_dim=784)),
-        "`keras.Input((784,))` first",
-        lambda: _stack(keras.Input((784,)), layers.Dense(32)),
-    ),
-    (
-        "`Flatten(input_shape=[28, 28])`",
-        lambda: _stack(layers.Flatten(input_shape=[28, 28])),
-        "`keras.Input((28, 28))` first",
-        lambda: _stack(keras.Input((28, 28)), layers.Flatten()),
-    ),
-    (
-        "`metrics=['accuracy']` for two outputs",
-        lambda: two_outputs(["accuracy"]),
-        "`metrics=[['accuracy'], ['accuracy']]`",
-        lambda: two_outputs([["accuracy"]] * 2),
-    ),
-    # Keras numbers layers through the whole process: N stands for a number that differs from run to run.
-    (
-        "metrics named `dense_14_accuracy`",
-        lambda: re.sub(
-            r"dense(_\d+)?_", "dense_N_", two_outputs([["accuracy"]] * 2, (None, None))
-        ),
-        "a name for each output: `Dense(10, name='output_a')`",
-        lambda: two_outputs([["accuracy"]] * 2),
-    ),
-    (
-        "`Train on 55000 samples`, `55000/55000`, `106us/sample`",
-        _progress,
-        "the bar counts batches: 55,000 digits are 1,719 of them",
-        _progress,
-    ),
-    (
-        "`plot_model` without Graphviz",
-        lambda: _draw_without_graphviz(keras.utils.plot_model),
-        "`keras_model_wars.plot_model`",
-        lambda: _draw_without_graphviz(plot_model),
-    ),
-    (
-        "`fit([X_A, X_B], [y_A, y_B], validation_split=0.2)`",
-        lambda: two_outputs(validation_split=0.2),
-        "the same",
-        lambda: two_outputs(validation_split=0.2),
-    ),
-)
+def shared_layers():
+    return models.build_shared_layers((8, 8))

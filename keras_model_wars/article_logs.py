@@ -182,11 +182,11 @@ def as_history(history: History) -> pd.DataFrame:
     epoch 0, as the file of a ``CSVLogger`` does, and from 1 otherwise; one without
     counts its rows. Missing values stay NaN. A list of a ``val_`` metric that is
     shorter than the others is read as ``validation_freq=k`` makes it: the values of the
-    epochs k, 2k, 3k and so on, with k = epochs / values if that is an integer, and the
-    only k that fits otherwise.
+    epochs k, 2k, 3k and so on. If several k fit, it is the one that validates after the
+    last epoch; pass a DataFrame with NaN if yours is another.
 
-    Raises an InputError for anything else, for epochs that occur twice, and for a
-    column that does not hold one number per epoch.
+    Raises an InputError for anything else, for epochs that occur twice, for values whose
+    epochs can't be known, and for a column that does not hold one number per epoch.
 
     >>> history = {"loss": [0.9, 0.6, 0.5, 0.4], "val_loss": [0.7, 0.5]}
     >>> kmw.article_logs.as_history(history)
@@ -229,10 +229,11 @@ def _table_of_lists(history: Any) -> pd.DataFrame:
 def _epochs_with_values(name: str, count: int, epochs: pd.Index) -> pd.Index:
     if count == len(epochs):
         return epochs
-    frequencies = range(2, max(epochs, default=0) + 1)
-    fitting = [k for k in frequencies if sum(epochs % k == 0) == count]
-    if count and len(epochs) / count in fitting:
-        fitting = [len(epochs) // count]
+    last = max(epochs, default=0)
+    fitting = [k for k in range(2, last + 1) if sum(epochs % k == 0) == count]
+    # Of several that fit, take the one that validates after the last epoch.
+    dividing = [k for k in fitting if k * count == last == len(epochs)]
+    fitting = dividing or fitting
     if len(fitting) != 1 or not name.startswith("val_"):
         raise InputError(
             f"`{name}` should hold one value per epoch, or validation values as "
@@ -290,7 +291,8 @@ def _by_epoch_and_metric(history: pd.DataFrame) -> pd.Series:
     values = history.rename_axis(columns="metric").unstack().swaplevel()
     validation = history.filter(regex="^val_")
     without = history.index[validation.isna().all(axis="columns")]
-    return values.drop(pd.MultiIndex.from_product([without, validation.columns]))
+    gaps = pd.MultiIndex.from_product([without, validation.columns])
+    return values[~values.index.isin(gaps)]
 
 
 def _check_count(histories: Any, fewest: int) -> None:

@@ -261,15 +261,24 @@ def predict(run: Run, images: Images, out: PictureOut = None) -> None:
 def claims() -> None:
     """Put both articles' claims to the test, and show what trips readers up today."""
     start_keras()
-    tables = {
-        "What each API can do": kmw.scoreboard,
-        "What the articles claim": kmw.claims,
-        "What has changed since": kmw.changes,
-        "What trips readers up today": kmw.pitfalls,
-    }
-    for title, make in tables.items():
-        print(f"{title}\n")
-        print_table(make().to_dict("records"))
+    from keras_model_wars.article_claims import list_claims, summarize_claims
+    from keras_model_wars.keras_pitfalls import list_pitfalls
+
+    claimed = kmw.claims()
+    pitfalls = kmw.pitfalls()
+    print("What each API can do\n")
+    print_table(kmw.scoreboard().to_dict("records"))
+    print("What the articles claim\n")
+    if Console().width >= 120:
+        print_table(claimed.to_dict("records"))
+    else:  # columns would be too narrow to read
+        print(f"{list_claims(claimed)}\n")
+    print("What trips readers up today\n")
+    if Console().width >= 120:
+        print_table(pitfalls.to_dict("records"))
+    else:
+        print(f"{list_pitfalls(pitfalls)}\n")
+    print(summarize_claims(claimed))
 
 
 @app.command()

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from keras_model_wars.checks import InputError, PictureFile
+from keras_model_wars.checks import InputError
 from keras_model_wars.splits import scale_pixels
 
 if TYPE_CHECKING:
@@ -218,55 +217,6 @@ def predict_digits(model: "keras.Model", images: Pictures) -> pd.DataFrame:
     # For plot_predictions; as lists, because pandas compares attrs.
     predictions.attrs["prepared"] = dict(zip(names, prepared.tolist()))
     return predictions
-
-
-def plot_predictions(
-    images: Pictures, predictions: pd.DataFrame, to_file: PictureFile = None
-) -> Figure:
-    """Draw each picture as the network sees it, beside its probabilities as bars.
-
-    Takes what ``predict_digits`` took and returned, and writes ``to_file`` (.png, .svg or .pdf) if given. Raises an
-    InputError for the predictions of more or fewer pictures, or an unsupported file extension.
-
-    >>> figure = plot_predictions("three.png", predict_digits(model, "three.png"))
-    """
-    from keras_model_wars.plotting import LAYER_COLORS, save_figure
-
-    (pictures, names), wide = _name_pictures(images), predictions.index.nlevels
-    if len(pictures) != wide * len(predictions):
-        expected = f"`predictions` should be what predict_digits returns for the {len(pictures)} `images`"
-        raise InputError(expected, f"{len(predictions)} rows")
-    same = np.ravel(predictions.index.to_list()).tolist() == names
-    prepared = predictions.attrs.get("prepared", {}) if same else {}
-    figure = Figure(
-        figsize=(3.2 + 2 * wide, 2.6 * len(predictions)), layout="constrained"
-    )
-    grid = figure.subplots(
-        len(predictions), wide + 1, squeeze=False, width_ratios=[*[1] * wide, 1.4]
-    )
-    for axis, picture, name in zip(grid[:, :-1].flat, pictures, names):
-        seen = prepared[name] if name in prepared else prepare_image(picture, name)
-        axis.imshow(seen, cmap="gray", vmin=0, vmax=255)
-        axis.set_title(os.path.basename(name), fontsize=10, parse_math=False, wrap=True)
-        axis.set(xticks=[], yticks=[])
-    for axis, row in zip(grid[:, -1], predictions.to_numpy()):
-        bars = axis.barh(
-            [str(label) for label in predictions.columns],
-            row,
-            color=LAYER_COLORS["output"],
-        )
-        axis.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
-        middle = (
-            len(row) - 1
-        ) / 2  # from the top down, and a single bar no broader than one of ten
-        axis.set(
-            xlim=(0, 1.2),
-            ylim=(middle + 5, middle - 5),
-            xticks=[0, 0.5, 1],
-            xlabel="probability",
-        )
-        axis.set_ylabel(predictions.columns.name)
-    return save_figure(figure, to_file)
 
 
 def _name_pictures(images: Pictures) -> tuple[list[Picture], list[str]]:

@@ -22,7 +22,9 @@ from tabulate import tabulate
 from versions import VERSIONS, train_version
 
 import keras_model_wars as kmw
+from keras_model_wars.article_claims import list_claims, summarize_claims
 from keras_model_wars.article_logs import LOGGED_MODELS, Typicality
+from keras_model_wars.keras_pitfalls import list_pitfalls
 from keras_model_wars.mnist import FULL_TRAIN_DIGITS, find_mnist
 from keras_model_wars.training import train
 
@@ -262,37 +264,15 @@ def scoreboard_table() -> pd.DataFrame:
     )
 
 
-def as_list(table: pd.DataFrame, item: str, evidence: str) -> str:
-    """Return a table as a Markdown list: an item per row, and its evidence in a quotation below."""
-    rows = table.to_dict("records")
-    return "\n".join(f"* {item.format_map(row)}\n  > {row[evidence]}" for row in rows)
-
-
 def claims_list() -> str:
-    """Return the articles' claims as a list."""
-    claims = kmw.claims().replace(
-        {"holds": {"yes": "The claim holds.", "no": "**The claim is wrong.**"}}
-    )
-    return as_list(
-        claims,
-        "**{statement}**\\\n  The {article} article: {the article}. Keras: {Keras}. {holds}",
-        "evidence",
-    )
-
-
-def changes_list() -> str:
-    """Return what has changed since the articles as a list."""
-    return as_list(
-        kmw.changes(),
-        "**{in the articles}**\\\n  Today's form: {today's form} → {tried}.",
-        "today",
-    )
+    """Return the articles' claims as a list, and how many of them hold."""
+    claims = kmw.claims()
+    return f"{list_claims(claims)}\n\n{summarize_claims(claims)}"
 
 
 def pitfalls_list() -> str:
     """Return the pitfalls as a list."""
-    item = "**{pitfall}**\\\n  Cure: {cure} → {cured}. Still true: {still true}."
-    return as_list(kmw.pitfalls(), item, "today")
+    return list_pitfalls(kmw.pitfalls())
 
 
 def api_table() -> pd.DataFrame:
@@ -318,7 +298,6 @@ TABLES = {
     "seconds": seconds_table,
     "scoreboard": scoreboard_table,
     "claims": claims_list,
-    "changes": changes_list,
     "pitfalls": pitfalls_list,
     "keras": lambda: f"Made with Keras {keras.version()}.",
 }

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 from numpy.testing import assert_allclose, assert_array_equal
 
+from conftest import ROOT
 from keras_model_wars import (
     InputError,
     article_log,
@@ -200,6 +200,11 @@ def test_values_of_unknown_epochs_are_refused_by_name_and_lengths(name, count):
         as_history(history)
 
 
+def test_validation_of_a_resumed_run_is_refused_if_several_frequencies_fit():
+    with pytest.raises(InputError, match="values=1, epochs=3"):
+        as_history(fitted([2, 3, 4], loss=[1.0] * 3, val_loss=[0.5]))
+
+
 @pytest.mark.parametrize(
     "values", [[[0.1, 0.2]] * 2, np.ones((2, 3)), ['"[1, 2]"'] * 2]
 )
@@ -228,7 +233,7 @@ def test_what_is_no_history_is_refused(history):
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory):
-    """A small model's history, and the file of its CSVLogger, with validation_freq=2."""
+    """A history with validation_freq=2, and the file of its CSVLogger."""
     path = tmp_path_factory.mktemp("logged") / "log.csv"
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse", metrics=["mae"])

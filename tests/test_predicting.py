@@ -11,9 +11,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy import ndimage
 
-from keras_model_wars import InputError, models, predicting, scale_pixels
-from keras_model_wars.predicting import (
+from keras_model_wars import (
+    InputError,
+    models,
     plot_predictions,
+    predicting,
+    scale_pixels,
+)
+from keras_model_wars.predicting import (
     predict_digits,
     prepare_image,
 )

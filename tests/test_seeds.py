@@ -1,8 +1,8 @@
-"""Is a run one of ours? Tested by its distance from our seeds, on sample and full MNIST.
+"""Is a run one of ours? Tested by its distance from our seeds.
 
-With n seeds, a correct run is the farthest of all with probability 1 / (n + 1). Few seeds
-make that coarse, so the large models must stay below a multiple of the farthest seed's
-distance, which correct and wrong models miss by far (printed with -s).
+With n seeds, a correct run is the farthest of all with probability 1 / (n + 1). Few
+seeds make that coarse, so the large models are judged by a multiple of the farthest
+seed's distance, which correct and wrong models miss by far (printed with -s).
 """
 
 import sys
