@@ -1,7 +1,7 @@
 """Train the second article's model with shared layers in plain Keras, step by step.
 
-The command `keras-model-wars train shared_layers`
-adds a repeatable order of the images, resuming, and records.
+The command `keras-model-wars train shared_layers` adds a repeatable
+order of the images, resuming after an interruption, and a record of the run.
 """
 
 from pathlib import Path
@@ -11,7 +11,11 @@ import typer
 import keras_model_wars as kmw
 
 
-def main(epochs: int = 5, data: str | None = None, out: Path = Path("runs/script")):
+def main(
+    epochs: int = 5,
+    data: str | None = None,
+    out: Path = Path("runs/script"),
+):
     """Train on MNIST, downloaded once, or on DATA: an mnist.npz, or "sample"."""
     import keras  # here, because it takes seconds, and --help needn't wait
 
@@ -34,7 +38,11 @@ def main(epochs: int = 5, data: str | None = None, out: Path = Path("runs/script
     kmw.plot_model(model, out / "diagram.png")
     # Choose the optimizer (momentum saves epochs) and the loss for a yes or a no.
     optimizer = keras.optimizers.SGD(learning_rate=0.01, momentum=0.9)
-    model.compile(optimizer, loss="binary_crossentropy", metrics=["accuracy"])
+    model.compile(
+        optimizer=optimizer,
+        loss="binary_crossentropy",
+        metrics=["accuracy"],
+    )
     # Train it, 32 pairs at a time.
     validation = (val_pairs, val_same)
     history = model.fit(pairs, same, epochs=epochs, validation_data=validation)

@@ -1,7 +1,7 @@
 """Train the first article's model with two inputs and two outputs in plain Keras.
 
-The command `keras-model-wars train two_input_two_output`
-adds a repeatable order of the images, resuming, and records.
+The command `keras-model-wars train two_input_two_output` adds a repeatable
+order of the images, resuming after an interruption, and a record of the run.
 """
 
 from pathlib import Path
@@ -11,14 +11,18 @@ import typer
 import keras_model_wars as kmw
 
 
-def main(epochs: int = 10, data: str | None = None, out: Path = Path("runs/script")):
+def main(
+    epochs: int = 10,
+    data: str | None = None,
+    out: Path = Path("runs/script"),
+):
     """Train on MNIST, downloaded once, or on DATA: an mnist.npz, or "sample"."""
     # Load the images and their labels.
     (x_train, y_train), (x_test, y_test) = kmw.load_mnist(data)
     # Scale the pixels from 0..255 to 0..1.
     x_train = x_train.astype("float32") / 255
     x_test = x_test.astype("float32") / 255
-    # Leave out the first twelfth, as for the other models, and cut the rest into halves:
+    # Leave out the first twelfth, as for the other models, and cut the rest in halves:
     # {"input_a", "input_b"} are the images, {"output_a", "output_b"} their labels.
     size = len(x_train) // 12
     inputs, labels = kmw.split_two_inputs(x_train[size:], y_train[size:])

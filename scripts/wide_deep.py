@@ -1,7 +1,7 @@
 """Train the first article's wide and deep model in plain Keras, step by step.
 
-The command `keras-model-wars train wide_deep`
-adds a repeatable order of the images, resuming, and records.
+The command `keras-model-wars train wide_deep` adds a repeatable
+order of the images, resuming after an interruption, and a record of the run.
 """
 
 from pathlib import Path
@@ -11,7 +11,11 @@ import typer
 import keras_model_wars as kmw
 
 
-def main(epochs: int = 10, data: str | None = None, out: Path = Path("runs/script")):
+def main(
+    epochs: int = 10,
+    data: str | None = None,
+    out: Path = Path("runs/script"),
+):
     """Train on MNIST, downloaded once, or on DATA: an mnist.npz, or "sample"."""
     # Load the images and their labels.
     (x_train, y_train), (x_test, y_test) = kmw.load_mnist(data)
@@ -28,7 +32,9 @@ def main(epochs: int = 10, data: str | None = None, out: Path = Path("runs/scrip
     kmw.plot_model(model, out / "diagram.png")
     # Choose the optimizer (SGD, with a learning rate of 0.01) and the loss.
     model.compile(
-        optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+        optimizer="sgd",
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
     )
     # Train it, 32 images at a time.
     history = model.fit(x_train, y_train, epochs=epochs, validation_data=(x_val, y_val))
