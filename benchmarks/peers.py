@@ -20,7 +20,8 @@ BATCH_SIZE = 32
 LEARNING_RATE = 0.01
 SEED = 0
 
-Arrays = tuple[np.ndarray, np.ndarray]
+Array = np.ndarray
+Score = tuple[float, int]
 
 
 def run_peer(
@@ -71,21 +72,18 @@ def pytorch(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
     cross_entropy = nn.CrossEntropyLoss()
 
-    def train_step(x: torch.Tensor, y: torch.Tensor) -> tuple[float, int]:
+    def train_step(x, y):
         logits = network(x)
         loss = cross_entropy(logits, y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return loss.item() * len(y), count_right(logits, y)
+        return torch_score(logits, loss, y)
 
     @torch.no_grad()
-    def test_step(x: torch.Tensor, y: torch.Tensor) -> tuple[float, int]:
+    def test_step(x, y):
         logits = network(x)
-        return cross_entropy(logits, y).item() * len(y), count_right(logits, y)
-
-    def count_right(logits: torch.Tensor, y: torch.Tensor) -> int:
-        return (logits.argmax(dim=1) == y).sum().item()
+        return torch_score(logits, cross_entropy(logits, y), y)
 
     tensors = []
     for x, y in load_images(folder):
@@ -129,24 +127,28 @@ def torch_network(model: str) -> Any:
     )
 
 
+def torch_score(logits: Any, loss: Any, y: Any) -> Score:
+    """Return the sum of the losses and the number of right answers."""
+    right = logits.argmax(dim=1) == y
+    return loss.item() * len(y), right.sum().item()
+
+
 def numpy(model: str, folder: Path, epochs: int, clock: Clock) -> None:
     """Train with the same mathematics by hand: the least that a framework can take."""
     weights = load_weights(folder)
     bypass = model == "wide_deep"
     shuffle = np.random.default_rng(SEED).permutation
 
-    def train_step(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+    def train_step(x, y):
         return numpy_step(x, y, weights, bypass)
 
-    def test_step(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+    def test_step(x, y):
         return numpy_score(numpy_forward(x, weights, bypass)[-1], y)
 
     run_loop(load_images(folder), epochs, clock, shuffle, train_step, test_step)
 
 
-def numpy_forward(
-    x: np.ndarray, weights: list[np.ndarray], bypass: bool
-) -> list[np.ndarray]:
+def numpy_forward(x: Array, weights: list[Array], bypass: bool) -> list[Array]:
     """Return the input of each layer, and last the logarithms of the probabilities.
 
     ``weights`` are kernel, bias, kernel, bias, ... as Keras's ``get_weights`` returns
@@ -168,12 +170,12 @@ def numpy_forward(
 
 
 def numpy_step(
-    x: np.ndarray,
-    y: np.ndarray,
-    weights: list[np.ndarray],
+    x: Array,
+    y: Array,
+    weights: list[Array],
     bypass: bool,
     learning_rate: float = LEARNING_RATE,
-) -> tuple[float, int]:
+) -> Score:
     """Take one step of SGD in place; return what ``numpy_score`` does."""
     *inputs, log_probabilities = numpy_forward(x, weights, bypass)
     error = np.exp(log_probabilities)
@@ -196,7 +198,7 @@ def numpy_step(
     return numpy_score(log_probabilities, y)
 
 
-def numpy_score(log_probabilities: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+def numpy_score(log_probabilities: Array, y: Array) -> Score:
     """Return the sum of the losses and the number of right answers."""
     losses = -log_probabilities[np.arange(len(y)), y]
     right = log_probabilities.argmax(axis=1) == y
@@ -230,7 +232,7 @@ def run_loop(
         clock.epoch_done(logs | {"val_loss": val_loss, "val_accuracy": val_accuracy})
 
 
-def load_images(folder: Path) -> tuple[Arrays, Arrays]:
+def load_images(folder: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """Read and scale the images; the first twelfth validates, as in the article."""
     with np.load(folder / "mnist.npz") as file:
         x, y = file["x_train"], file["y_train"]
@@ -239,7 +241,7 @@ def load_images(folder: Path) -> tuple[Arrays, Arrays]:
     return (x[size:], y[size:]), (x[:size], y[:size])
 
 
-def load_weights(folder: Path) -> list[np.ndarray]:
+def load_weights(folder: Path) -> list[Array]:
     """Read the weights that all peers start from."""
     with np.load(folder / "weights.npz") as file:
         return list(file.values())

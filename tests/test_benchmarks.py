@@ -1,143 +1,102 @@
-"""The benchmark trains the same model with every peer, names who is missing, and refuses to compare what differs."""
+"""The benchmark trains the same model with every peer and refuses to compare what differs."""
 
 import importlib.util
-import json
 import sys
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
+import keras_model_wars as kmw
 from conftest import ROOT
-from keras_model_wars import models, scale_pixels
 
 BENCHMARKS = ROOT / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 import peers  # noqa: E402
 import speed  # noqa: E402
 
-BAD_OPTIONS = [
-    (
-        ["--rounds", "0"],
-        "--rounds and --steps should be above zero. Received: 0 and 300",
-    ),
-    (["--steps", "many"], "--steps: invalid int value: 'many'"),
-    (
-        ["--json", "missing/speed.json"],
-        "--json should name a file in an existing folder. Received: missing",
-    ),
-    (["--data", "missing.npz"], "missing.npz should be an .npz file"),
-]
-
-
-@pytest.mark.skipif(
-    sys.platform == "win32", reason="peak memory is read on Linux and macOS only"
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the benchmark runs on Linux only"
 )
-def test_benchmark_compares_the_installed_peers_and_names_the_others(
+
+
+def test_all_installed_peers_learn_the_same_and_the_others_are_named(
     run_process, few_digits_file, tmp_path
 ):
-    arguments = (
-        "--data",
-        few_digits_file,
-        "--rounds",
-        2,
-        "--models",
-        "sequential",
-        "--json",
-        "speed.json",
+    options = ["--data", few_digits_file, "--rounds", 2, "--only", "sequential"]
+    program = BENCHMARKS / "speed.py"
+
+    result = run_process(
+        "python", program, *options, "--csv", "peers.csv", folder=tmp_path
     )
-    run = run_process("python", BENCHMARKS / "speed.py", *arguments, folder=tmp_path)
-    assert run.status == 0, run.err
-    report = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
-    assert run.out == speed.markdown(report) + "\n"
-    assert report["digits"] == {"sequential": [344, 31]}
-    measured = report["results"]["sequential"]
-    for peer, (library, _) in peers.PEERS.items():
-        if importlib.util.find_spec(library):
-            epochs = report["measurements"]["sequential"][peer]["epochs"]
-            assert [set(epoch["logs"]) for epoch in epochs] == [
-                {"loss", "accuracy", "val_loss", "val_accuracy"}
-            ] * 3
-            assert epochs[2]["logs"]["loss"] == pytest.approx(
-                measured["package"]["last_loss"], rel=0.03
+
+    assert result.status == 0, result.err
+    rows = pd.read_csv(tmp_path / "peers.csv")
+    for peer in peers.PEERS:
+        library = speed.LIBRARIES.get(peer, "numpy")
+        if importlib.util.find_spec(library) is None:
+            assert f"left out: {peer}, because {library} is not installed" in result.out
+            continue
+        of_peer = rows[rows["peer"] == peer]
+        assert of_peer["epoch"].tolist() == [1, 2, 3]
+        assert (of_peer["val_accuracy"] > 0.05).all()
+        assert (of_peer["peak_memory_mib"] > 20).all()
+        assert f"| {peer} " in result.out
+    last = rows[rows["epoch"] == 3]["loss"]
+    assert last.max() / last.min() < 1.03
+    assert [path.name for path in tmp_path.iterdir()] == ["peers.csv"]
+
+
+def test_table_shows_medians_without_the_first_epoch_relative_to_the_package():
+    seconds = {"package": [9.0, 2.0, 1.0, 3.0], "numpy": [1.0, 5.0, 6.0, 4.0]}
+    rows = []
+    for peer, of_epochs in seconds.items():
+        for epoch, one in enumerate(of_epochs, start=1):
+            row = {"model": "sequential", "peer": peer, "epoch": epoch}
+            rows.append(
+                row | {"seconds": one, "peak_memory_mib": 70, "loss": 1 / epoch}
             )
-            assert measured[peer]["peak_memory_mib"] > 20
-        else:
-            assert f"left out: {peer}, because {library} is not installed" in run.out
-            assert peer not in measured
-    assert [path.name for path in tmp_path.iterdir()] == ["speed.json"]
 
+    lines = speed.table(pd.DataFrame(rows)).splitlines()
 
-def test_table_of_the_readme_is_that_of_the_committed_measurements():
-    report = json.loads(
-        (BENCHMARKS / "results" / "peers.json").read_text(encoding="utf-8")
-    )
-    assert speed.markdown(report) in (BENCHMARKS / "README.md").read_text(
-        encoding="utf-8"
-    )
-    for model, measured in report["measurements"].items():
-        assert report["results"][model] == {
-            peer: speed.medians(of_peer) for peer, of_peer in measured.items()
-        }
-    assert report["targets"] == speed.compare(report["results"])
-    assert all(target.endswith(": met") for target in report["targets"])
-    package, article = (
-        {"epoch_seconds": s, "peak_memory_mib": m}
-        for s, m in ((2.0, 140.0), (4.7, 100.0))
-    )
-    assert speed.compare({"sequential": {"package": package, "article": article}}) == [
-        "sequential: 2.35 times the speed of article (target: at least 2.3): met",
-        "sequential: 1.40 times the peak memory of article (target: at most 1.3): missed",
-    ]
+    cells = [line.replace(" ", "").strip("|").split("|") for line in lines[2:]]
+    expected = ["70", "1.0000", "0.2500"]
+    assert cells[0] == ["sequential", "package", "2.00", "1.00", *expected]
+    assert cells[1] == ["sequential", "numpy", "5.00", "2.50", *expected]
 
 
 @pytest.mark.parametrize("loss", [0.631, 0.569, 0.0, float("nan"), float("inf")])
-def test_run_ends_with_exit_code_1_where_a_peer_learns_something_else(
-    loss, monkeypatch, tmp_path
-):
-    losses = {"package": 0.6, "article": 0.617, "pytorch": 0.583, "numpy": loss}
-    reports = {
-        peer: {"epoch_seconds": 1.0, "logs": {"loss": losses[peer]}} for peer in losses
-    }
-    monkeypatch.setattr(speed, "start_training", lambda peer, *_: lambda: reports[peer])
-    with pytest.raises(
-        SystemExit,
-        match=r"^numpy does not learn what package does: .* within 3% of 0\.6000\. ",
-    ):
-        speed.measure("sequential", list(losses), tmp_path, 1)
+def test_a_peer_that_learns_something_else_ends_the_benchmark(loss):
+    package = {"model": "sequential", "peer": "package", "loss": 0.6}
+    close = {"model": "sequential", "peer": "article", "loss": 0.617}
+    other = {"model": "sequential", "peer": "numpy", "loss": loss}
+    speed.check_losses([package, close])
+    with pytest.raises(SystemExit, match=r"^numpy does not learn what package does"):
+        speed.check_losses([package, close, other])
 
 
-def test_peer_that_fails_is_named_with_its_error(tmp_path):
-    with pytest.raises(
-        SystemExit,
-        match=r"(?s)^numpy on sequential failed with exit code 1:\n.*weights\.npz",
-    ):
-        speed.measure("sequential", ["numpy"], tmp_path, 1)  # finds no digits there
-
-
-@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS)
-def test_bad_options_are_refused_in_one_line(options, message, capsys):
-    with pytest.raises(SystemExit) as refused:
-        speed.main(options)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert refused.value.code == 2
-    assert message in line
+def test_a_peer_that_fails_is_named(tmp_path, capfd):
+    with pytest.raises(SystemExit, match="numpy failed on sequential"):
+        speed.measure("sequential", ["numpy"], tmp_path, rounds=1)
+    assert "weights.npz" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("model", ["sequential", "wide_deep"])
 def test_numpy_takes_the_step_that_keras_takes(model, few_digits):
     (x, y), _ = few_digits
-    x, y = scale_pixels(x[:32]), y[:32]
-    network = getattr(models, f"build_{model}")(hidden_units=(64, 32))
+    x, y = kmw.scale_pixels(x[:32]), y[:32]
+    network = getattr(kmw, f"build_{model}")(hidden_units=(64, 32))
     # With a learning rate of 1, the step is the gradient.
-    network.compile(
-        loss="sparse_categorical_crossentropy", optimizer=keras.optimizers.SGD(1.0)
-    )
+    optimizer = keras.optimizers.SGD(1.0)
+    network.compile(loss="sparse_categorical_crossentropy", optimizer=optimizer)
     weights = network.get_weights()
     loss = network.train_on_batch(x, y)
+
     loss_sum, _ = peers.numpy_step(
         x, y, weights, bypass=model == "wide_deep", learning_rate=1.0
     )
+
     assert loss_sum / 32 == pytest.approx(float(loss), abs=1e-5)
     for ours, theirs in zip(weights, network.get_weights()):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
