@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import os
 import re
 from xml.etree import ElementTree
 
@@ -15,7 +16,11 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 import keras_model_wars as kmw
-from keras_model_wars.plotting import LAYER_COLORS, plot_predictions
+from keras_model_wars.plotting import (
+    LAYER_COLORS,
+    _without_font_warnings,
+    plot_predictions,
+)
 
 GAP = np.nan
 
@@ -134,6 +139,7 @@ def test_neurons_are_drawn_and_connected():
     colors = [to_hex(layer.get_facecolor()[0]).upper() for layer in axis.collections]
     assert colors == list(LAYER_COLORS.values())
     assert len(axis.lines) == 3 * 4 + 4 * 2
+    assert not plt.get_fignums(), "a notebook would show it twice"
 
 
 @pytest.mark.parametrize("units", [(3,), 3, (3, 33), (3, 0), (3, 1.5)])
@@ -233,6 +239,12 @@ def test_sequential_model_that_was_built_by_a_call_is_drawn(tmp_path):
 def test_very_large_diagram_has_fewer_dots_and_no_message(capfd):
     assert kmw.plot_model(kmw.build_sequential((2, 2)), dpi=9000).height <= 32_000
     assert capfd.readouterr().err == ""
+
+
+def test_only_warnings_about_fonts_are_held_back(capfd):
+    with _without_font_warnings():
+        os.write(2, b"Fontconfig warning: a setting\nError: a cause\n")
+    assert capfd.readouterr().err == "Error: a cause\n"
 
 
 def test_diagram_grows_with_its_dpi():
@@ -362,15 +374,17 @@ def test_comparison_shows_the_run_the_article_and_the_interval(model, outputs):
     assert len(figure.legends) == 1
 
 
-def test_strip_shows_which_values_lie_inside_of_the_interval():
+def test_strip_shows_how_far_values_lie_from_the_mean_in_half_intervals():
     log = kmw.article_log("sequential")
     comparison = kmw.compare_with_article(log * 1.01, "sequential")
-    figure = kmw.plot_article_comparison(comparison)
-    strip = figure.axes[2]
+    strip = kmw.plot_article_comparison(comparison).axes[2]
     rows = comparison[comparison["metric"] == "loss"]
+    half = rows["high"] - rows["mean"]
     measured, article = strip.lines[:2]
-    assert list(abs(measured.get_ydata()) <= 1) == list(rows["inside"])
-    assert list(abs(article.get_ydata()) <= 1) == list(rows["article_inside"])
+    expected = (rows["measured"] - rows["mean"]) / half
+    np.testing.assert_allclose(measured.get_ydata(), expected)
+    expected = (rows["article"] - rows["mean"]) / half
+    np.testing.assert_allclose(article.get_ydata(), expected)
     low, high = strip.get_ylim()
     assert low < -1 < 1 < high
 
