@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich import box
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.table import Column, Table
 
 # Its names import Keras, which takes seconds, only where a command uses them.
@@ -268,17 +269,17 @@ def claims() -> None:
     pitfalls = kmw.pitfalls()
     print("What each API can do\n")
     print_table(kmw.scoreboard().to_dict("records"))
+    wide = Console().width >= 120
     print("What the articles claim\n")
-    if Console().width >= 120:
+    if wide:
         print_table(claimed.to_dict("records"))
     else:  # columns would be too narrow to read
-        print(f"{list_claims(claimed)}\n")
-    print("What trips readers up today\n")
-    if Console().width >= 120:
-        print_table(pitfalls.to_dict("records"))
-    else:
-        print(f"{list_pitfalls(pitfalls)}\n")
-    print(summarize_claims(claimed))
+        Console(highlight=False).print(Markdown(list_claims(claimed)))
+    print("\nWhat trips readers up today\n")
+    Console(highlight=False).print(Markdown(list_pitfalls(pitfalls)))
+    print()
+    summary = summarize_claims(claimed)
+    Console(markup=False, highlight=False, emoji=False).print(summary)
 
 
 @app.command()

@@ -37,7 +37,6 @@ TABLES = [
 OF_KERAS = (
     "scoreboard",
     "claims",
-    "changes",
     "pitfalls",
     "keras",
 )  # what the installed Keras does
