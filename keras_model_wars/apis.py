@@ -1,8 +1,10 @@
 """Which of Keras's APIs a model needs, and how to convert it to the other one."""
 
+from __future__ import annotations
+
 import inspect
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,10 @@ from keras_model_wars.checks import InputError
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a model is not a plain stack of layers: the ``kind``, the names of the ``layers``, and a ``text`` to show."""
+    """Say why a model is not a plain stack of layers.
+
+    ``kind`` is one word, ``layers`` are the names of the layers, ``text`` is to show.
+    """
 
     kind: str
     layers: tuple[str, ...]
@@ -26,245 +31,438 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The simplest ``api`` that can express a model, and the ``reasons`` why a simpler one can't."""
+    """Hold the simplest ``api`` for a model, and why a simpler one is not enough."""
 
     api: str
     reasons: tuple[Reason, ...]
 
     def __str__(self) -> str:
         """Return the API and all reasons in one line."""
-        return self.api + ": " * bool(self.reasons) + "; ".join(map(str, self.reasons))
+        if not self.reasons:
+            return self.api
+        return f"{self.api}: {'; '.join(map(str, self.reasons))}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer or operation in a graph, as its author wrote it.
+
+    Keras itself passes masks on; what it adds for that is left out.
+    """
+
+    operation: keras.Operation
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
+    extras: list[str]
 
 
 def which_api(model: keras.Model) -> Verdict:
-    """Tell which API a model needs, ``"sequential"``, ``"functional"`` or ``"subclassing"``, and why.
+    """Tell which API a model needs, and why.
 
-    Reads the graphs of the model and of the models nested in it. A Functional model that is a plain chain gets
-    ``"sequential"``; a Sequential model that uses a layer twice gets ``"functional"``: it can't be restored from a
-    file. The kinds of reasons are ``inputs``, ``outputs``, ``branch``, ``merge``, ``shared``, ``operation`` (of
-    ``keras.ops``), ``call`` (a layer called with more than its input) and ``subclass``. Raises an InputError for
-    anything but a Keras model. Follows both articles.
+    The API is ``"sequential"``, ``"functional"`` or ``"subclassing"``. Reads the graphs
+    of the model and of the models nested in it. A Functional model that is a plain chain
+    gets ``"sequential"``; a Sequential model that uses a layer twice, also inside of a
+    wrapper, gets ``"functional"``: it can't be restored from a file. The kinds of
+    reasons are ``inputs``, ``outputs``, ``branch``, ``merge``, ``shared``, ``operation``
+    (of ``keras.ops``), ``call`` (a layer called with more than its input) and
+    ``subclass``. Raises an InputError for anything but a Keras model. Follows both
+    articles.
 
-    >>> print(which_api(build_wide_deep(hidden_units=(64, 32))))
+    >>> print(kmw.which_api(kmw.build_wide_deep(hidden_units=(64, 32))))
     functional: 'image' feeds 'flatten' and 'bypass'; 'bypass' joins 'image' and 'reshape'
     """
     if not isinstance(model, keras.Model):
-        raise InputError("`model` should be a Keras model", type(model).__name__)
-    nested, reasons = _nested_models(model), []
+        raise InputError(
+            f"`model` should be a Keras model. Received: {type(model).__name__}"
+        )
+    nested = _nested_models(model)
+    reasons = []
     for part in nested:
-        if not _has_graph(part):
-            text = f"'{part.name}' is a {type(part).__name__}, whose layers are joined in the code of call()"
-            reasons.append(Reason("subclass", (part.name,), text))
-        elif isinstance(part, keras.Function):
-            where = "" if part is model else f"in '{part.name}': "
-            reasons += [
-                Reason(kind, layers, where + text)
-                for kind, layers, text in _graph_reasons(part)
-            ]
-    for layer, count in Counter(
-        layer for used in nested.values() for layer in used
-    ).items():
-        if count > 1:
-            text = f"'{layer.name}' is used {count} times"
-            if any(
-                isinstance(part, keras.Sequential) and layer in used
-                for part, used in nested.items()
-            ):
-                text += (
-                    ", which a Sequential model builds but does not restore from a file"
-                )
-            reasons.append(Reason("shared", (layer.name,), text))
-    kinds = [reason.kind for reason in reasons]
-    return Verdict(
-        "subclassing"
-        if "subclass" in kinds
-        else "functional"
-        if kinds
-        else "sequential",
-        tuple(reasons),
-    )
+        where = "" if part is model else f"in '{part.name}': "
+        for reason in _reasons_of(part):
+            reasons.append(Reason(reason.kind, reason.layers, where + reason.text))
+    reasons += _shared_layers(nested)
+    kinds = {reason.kind for reason in reasons}
+    if "subclass" in kinds:
+        return Verdict("subclassing", tuple(reasons))
+    return Verdict("functional" if kinds else "sequential", tuple(reasons))
 
 
 def to_sequential(model: keras.Model) -> keras.Sequential:
-    """Convert a model to a Sequential model with the same layers and weights; a Sequential one is returned as it is.
+    """Convert a model to a Sequential model with the same layers and weights.
 
-    Predictions are bit-identical, and training one model trains the other. Raises an InputError with the reasons of
-    ``which_api`` if the model is no plain stack of layers. Follows "Keras Model Wars: Functional vs Sequential".
+    A Sequential model is returned as it is. Predictions are bit-identical, and training
+    one model trains the other. Raises an InputError with the reasons of ``which_api`` if
+    the model is no plain stack of layers, and for a model that trains in a way of its
+    own or holds stateful layers, whose state both models would share. Follows "Keras
+    Model Wars: Functional vs Sequential".
 
-    >>> sequential = to_sequential(build_functional_twin())
+    >>> kmw.to_sequential(kmw.build_functional_twin()).output_shape
+    (None, 10)
     """
     verdict = which_api(model)
     if isinstance(model, keras.Sequential):
         return model
     if verdict.api != "sequential":
         raise InputError(
-            "`model` should be a plain stack of layers to become Sequential", verdict
+            "`model` should be a plain stack of layers to become Sequential. "
+            f"Received: {verdict}"
         )
-    return keras.Sequential(
-        [model.inputs[0], *(call.operation for call in _calls(model))], name=model.name
-    )
+    _check_convertible(model)
+    layers = [call.operation for call in _calls(model)]
+    return keras.Sequential([model.inputs[0], *layers], name=model.name)
 
 
 def to_functional(model: keras.Model) -> keras.Model:
-    """Convert a model to a Functional model with the same layers and weights; a Functional one is returned as it is.
+    """Convert a model to a Functional model with the same layers and weights.
 
-    Predictions are bit-identical, and training one model trains the other. Raises an InputError for a subclassed model,
-    whose graph is code, and for one that is not built. Follows "Keras Model Wars: Functional vs Sequential".
+    A Functional model is returned as it is. Predictions are bit-identical and have the
+    same structure, and training one model trains the other. Raises an InputError for a
+    subclassed model, whose graph is code, for one that is not built, and for a model
+    that trains in a way of its own or holds stateful layers, whose state both models
+    would share. Follows "Keras Model Wars: Functional vs Sequential".
 
-    >>> functional = to_functional(build_sequential())
+    >>> kmw.to_functional(kmw.build_sequential()).output_names
+    ['output']
     """
     verdict = which_api(model)
-    if not _has_graph(model):
+    if not has_graph(model):
         raise InputError(
-            "`model` should be Sequential or Functional to become Functional", verdict
+            "`model` should be Sequential or Functional to become Functional. "
+            f"Received: {verdict}"
         )
     if isinstance(model, keras.Function):
         return model
-    if not model.built:
+    _check_convertible(model)
+    return sequential_graph(model)
+
+
+def sequential_graph(model: keras.Sequential) -> keras.Model:
+    """Return the Functional model that Keras makes of a Sequential one, to read it."""
+    if not model.built or not getattr(model, "inputs", None):
         raise InputError(
-            "`model` should start with a keras.Input",
-            "a Sequential model that is not built yet",
+            "`model` should start with a keras.Input. "
+            "Received: a Sequential model that is not built yet"
         )
-    outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
+    structure = model.compute_output_spec(model.inputs[0])
+    outputs = keras.tree.pack_sequence_as(structure, model.outputs)
     return keras.Model(model.inputs[0], outputs, name=model.name)
 
 
+def has_graph(model: keras.Model) -> bool:
+    """Tell whether Keras joins the model's layers, and not a call() of its own."""
+    graph = isinstance(model, (keras.Sequential, keras.Function))
+    return graph and _is_keras(type(model).call)
+
+
 def connections(model: keras.Model) -> list[tuple[keras.Operation, keras.Operation]]:
-    """Return the layers that a Functional model joins, from and to, one pair for each time that it does."""
-    return [
-        (parent.operation, call.operation)
-        for call in _calls(model)
-        for parent in call.parent_nodes
-    ]
+    """Return the layers that a Functional model joins, from and to, once per use."""
+    origins = _origins(model)
+    joined = []
+    for call in _calls(model):
+        for tensor in call.inputs:
+            joined.append((origins[id(tensor)], call.operation))
+    return joined
 
 
-def _calls(model: keras.Model) -> list[Any]:
-    """Return the calls of layers in a Functional model's graph, as Keras's ``Node`` objects, in the data's order."""
-    # Private, because nothing public tells which layer made a tensor from which others, unless it can be serialized.
+def _origins(model: keras.Model) -> dict[int, keras.Operation]:
+    """Return the layer that each tensor of a graph comes from."""
+    origins = {}
+    for node in _nodes(model):
+        for tensor in node.output_tensors:
+            origins[id(tensor)] = node.operation
+    return origins
+
+
+def _is_keras(function: Any) -> bool:
+    return function.__module__.startswith("keras.")
+
+
+def _check_convertible(model: keras.Model) -> None:
+    own = ("train_step", "test_step", "predict_step", "compute_loss", "fit")
+    for name in own:
+        if not _is_keras(getattr(type(model), name)):
+            raise InputError(
+                "`model` should train as Keras's own models do. "
+                f"Received: a {type(model).__name__} with a {name} of its own, which "
+                "the other model would not have"
+            )
+    for part, layers in _nested_models(model).items():
+        for layer in layers:
+            inner = getattr(layer, "layer", layer)
+            if getattr(layer, "stateful", False) or getattr(inner, "stateful", False):
+                raise InputError(
+                    "`model` should hold no stateful layers, whose state both models "
+                    f"would share. Received: {layer.name!r} in {part.name!r}"
+                )
+
+
+# Keras's graph. Private, because nothing public tells which layer made a tensor from
+# which others, or which mask Keras passes on; all that reads it stands here.
+
+
+def _nodes(model: keras.Model) -> list[Any]:
+    """Return a Functional model's nodes, in the order of the data."""
     places = {operation: place for place, operation in enumerate(model.operations)}
-    nodes = [
-        (-depth, places[node.operation], node)
-        for depth, nodes in model._nodes_by_depth.items()
-        for node in nodes
-    ]
-    return [
-        node
-        for _, _, node in sorted(nodes, key=lambda entry: entry[:2])
-        if not node.is_input
-    ]
+    ordered = []
+    for depth, nodes in model._nodes_by_depth.items():
+        for node in nodes:
+            ordered.append((-depth, places[node.operation], node))
+    ordered.sort(key=lambda entry: entry[:2])
+    return [node for _, _, node in ordered]
 
 
-def _graph_reasons(model: keras.Model) -> Iterator[tuple[str, tuple[str, ...], str]]:
-    calls = _calls(model)
-    origins = {tensor: tensor.name for tensor in model.inputs}
-    origins |= {
-        tensor: call.operation.name for call in calls for tensor in call.outputs
-    }
-    # A Sequential model returns whatever its last layer returns, even several tensors.
-    last = calls[-1] if calls and calls[-1].outputs == model.outputs else None
-    for what, tensors, structure in (
-        ("inputs", model.inputs, model.input),
-        ("outputs", model.outputs, model.output),
+def _made_by(tensor: keras.KerasTensor) -> Any:
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def _is_keras_mask(value: Any, inputs: list[keras.KerasTensor]) -> bool:
+    """Tell whether ``mask=value`` is what Keras itself passes for these inputs."""
+    usual = [getattr(tensor, "_keras_mask", None) for tensor in inputs]
+    passed = keras.tree.flatten(value)
+    if len(passed) != len(usual):
+        return all(mask is None for mask in passed)
+    return all(_same_mask(mask, own) for mask, own in zip(passed, usual))
+
+
+def _same_mask(mask: Any, own: Any) -> bool:
+    """Tell whether two masks are computed alike: a file brings its own operations."""
+    if mask is None or mask is own:
+        return True
+    if not isinstance(mask, keras.KerasTensor) or not isinstance(
+        own, keras.KerasTensor
     ):
-        names = tuple(origins[tensor] for tensor in tensors)
-        listed = ", ".join(map(repr, names))
-        if len(names) > 1 and (what == "inputs" or not last):
-            yield what, names, f"{len(names)} {what}: {listed}"
-        elif isinstance(structure, dict):
-            yield what, names, f"its {what} are named in a dict: {listed}"
-    if not calls:
-        yield "outputs", (), "there is no layer between its input and its output"
-    for tensor, name in origins.items():
-        users = [
-            repr(call.operation.name)
-            for call in calls
-            for used in call.input_tensors
-            if used is tensor
-        ]
-        users += ["an output" for output in model.outputs if output is tensor]
-        if len(users) > 1:
-            yield "branch", (name,), f"'{name}' feeds {_counted(users)}"
+        return mask == own if not hasattr(mask, "shape") else False
+    first, second = _made_by(mask), _made_by(own)
+    if isinstance(first.operation, keras.Layer):
+        return False
+    if type(first.operation) is not type(second.operation):
+        return False
+    arguments = keras.tree.flatten([first.arguments.args, first.arguments.kwargs])
+    others = keras.tree.flatten([second.arguments.args, second.arguments.kwargs])
+    if len(arguments) != len(others):
+        return False
+    return all(_same_mask(a, b) for a, b in zip(arguments, others))
+
+
+def _calls(model: keras.Model) -> list[Call]:
+    """Return the calls in a Functional model's graph, in the order of the data."""
+    nodes = [node for node in _nodes(model) if not node.is_input]
+    for_masks: set[int] = set()
+    for_layers: set[int] = {id(output) for output in model.outputs}
+    calls = []
+    for node in reversed(nodes):  # what is used comes after what uses it
+        made = {id(tensor) for tensor in node.output_tensors}
+        is_layer = isinstance(node.operation, keras.Layer)
+        if not is_layer and made <= for_masks and not made & for_layers:
+            for_masks.update(id(tensor) for tensor in node.input_tensors)
+            continue
+        call, masks = _read_call(node)
+        calls.append(call)
+        for_masks.update(id(mask) for mask in masks)
+        for_layers.update(id(tensor) for tensor in call.inputs)
+    calls.reverse()
+    return calls
+
+
+def _read_call(node: Any) -> tuple[Call, list[keras.KerasTensor]]:
+    """Return a node as a Call, and the masks that Keras passes on in it."""
+    arguments = dict(node.arguments.kwargs)
+    for place, value in enumerate(node.arguments.args, start=1):
+        arguments[f"argument {place}"] = value
+    tensors = [tensor for tensor in node.input_tensors]
+    masks: list[keras.KerasTensor] = []
+    if "mask" in arguments and isinstance(node.operation, keras.Layer):
+        mask_tensors = _tensors(arguments["mask"])
+        rest = [t for t in tensors if not any(t is mask for mask in mask_tensors)]
+        if _is_keras_mask(arguments["mask"], rest):
+            masks = mask_tensors
+            tensors = rest
+            del arguments["mask"]
+    extras = []
+    parameters = inspect.signature(node.operation.call).parameters
+    for name, value in arguments.items():
+        default = getattr(parameters.get(name), "default", None)
+        found = _tensors(value)
+        usual = isinstance(value, keras.KerasTensor) or value is default
+        # Several tensors are a merge, which has its own reason.
+        if not usual and len(found) < 2:
+            extras.append(
+                f"{name} as a {type(value).__name__}" if found else f"{name}={value!r}"
+            )
+    return Call(node.operation, tensors, node.output_tensors, extras), masks
+
+
+def _tensors(value: Any) -> list[keras.KerasTensor]:
+    leaves = keras.tree.flatten(value)
+    return [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
+
+
+# The reasons.
+
+
+def _reasons_of(part: keras.Model) -> list[Reason]:
+    """Return the reasons that lie in the graph of one model."""
+    if not has_graph(part):
+        text = (
+            f"'{part.name}' is a {type(part).__name__}, whose layers are joined in the "
+            "code of call()"
+        )
+        return [Reason("subclass", (part.name,), text)]
+    if not isinstance(part, keras.Function):
+        return []
+    calls = _calls(part)
+    names = {id(tensor): tensor.name for tensor in part.inputs}
     for call in calls:
-        name, sources = (
-            call.operation.name,
-            tuple(origins[tensor] for tensor in call.input_tensors),
-        )
-        if len(sources) > 1:
-            yield (
-                "merge",
-                (name, *sources),
-                f"'{name}' joins {_counted(map(repr, sources))}",
-            )
-        if len(call.outputs) > 1 and call is not last:
-            yield (
-                "outputs",
-                (name,),
-                f"'{name}' returns {len(call.outputs)} tensors that do not all leave the model",
-            )
-        if not isinstance(call.operation, keras.Layer):
-            yield (
-                "operation",
-                (name,),
-                f"'{name}' is an operation on tensors and not a layer",
-            )
-        elif extras := list(_extras(call)):
-            yield "call", (name,), f"'{name}' is called with {_counted(extras)}"
+        for tensor in call.outputs:
+            names[id(tensor)] = call.operation.name
+    # A Sequential model returns whatever its last layer returns, even several tensors.
+    last = calls[-1] if calls else None
+    if last is not None and not _are(last.outputs, part.outputs):
+        last = None
+    reasons = _ends(part, names, last)
+    if not calls:
+        text = "there is no layer between its input and its output"
+        reasons.append(Reason("outputs", (), text))
+    reasons += _branches(part, calls, names)
+    for call in calls:
+        reasons += _joints(call, names, call is last)
+    return reasons
 
 
-def _extras(call: Any) -> Iterator[str]:
-    """Name what a layer was called with besides the one tensor that a Sequential model would pass to it."""
-    parameters = inspect.signature(call.operation.call).parameters
-    named = {
-        f"argument {place}": value
-        for place, value in enumerate(call.arguments.args, start=1)
-    }
-    for name, value in (named | call.arguments.kwargs).items():
-        tensors = sum(
-            isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(value)
+def _are(tensors: list[Any], others: list[Any]) -> bool:
+    if len(tensors) != len(others):
+        return False
+    return all(a is b for a, b in zip(tensors, others))
+
+
+def _ends(part: keras.Model, names: dict[int, str], last: Call | None) -> list[Reason]:
+    reasons = []
+    ends = (
+        ("inputs", part.inputs, part.input, None),
+        ("outputs", part.outputs, part.output, last),
+    )
+    for kind, tensors, structure, returned in ends:
+        found = tuple(names[id(tensor)] for tensor in tensors)
+        listed = ", ".join(map(repr, found))
+        if len(found) > 1 and returned is None:
+            reasons.append(Reason(kind, found, f"{len(found)} {kind}: {listed}"))
+        elif isinstance(structure, dict) and not _returns_dict(returned):
+            text = f"its {kind} are named in a dict: {listed}"
+            reasons.append(Reason(kind, found, text))
+    return reasons
+
+
+def _returns_dict(call: Call | None) -> bool:
+    if call is None or not isinstance(call.operation, keras.Layer):
+        return False
+    spec = call.operation.compute_output_spec(*call.inputs)
+    return isinstance(spec, dict)
+
+
+def _branches(
+    part: keras.Model, calls: list[Call], names: dict[int, str]
+) -> list[Reason]:
+    users: dict[int, list[str]] = {tensor: [] for tensor in names}
+    for call in calls:
+        for tensor in call.inputs:
+            users[id(tensor)].append(repr(call.operation.name))
+    for output in part.outputs:
+        users[id(output)].append("an output")
+    reasons = []
+    for tensor, found in users.items():
+        if len(found) > 1:
+            name = names[tensor]
+            text = f"'{name}' feeds {_counted(found)}"
+            reasons.append(Reason("branch", (name,), text))
+    return reasons
+
+
+def _joints(call: Call, names: dict[int, str], is_last: bool) -> list[Reason]:
+    name = call.operation.name
+    sources = tuple(names[id(tensor)] for tensor in call.inputs)
+    reasons = []
+    if len(sources) > 1:
+        text = f"'{name}' joins {_counted(map(repr, sources))}"
+        reasons.append(Reason("merge", (name, *sources), text))
+    if len(call.outputs) > 1 and not is_last:
+        text = (
+            f"'{name}' returns {len(call.outputs)} tensors that do not all leave the "
+            "model"
         )
-        usual = isinstance(value, keras.KerasTensor) or value is getattr(
-            parameters.get(name), "default", None
-        )
-        if not usual and tensors < 2:  # several are a merge, which has its own reason
-            yield (
-                f"{name} as a {type(value).__name__}"
-                if tensors
-                else f"{name}={value!r}"
-            )
+        reasons.append(Reason("outputs", (name,), text))
+    if not isinstance(call.operation, keras.Layer):
+        text = f"'{name}' is an operation on tensors and not a layer"
+        reasons.append(Reason("operation", (name,), text))
+    elif call.extras:
+        text = f"'{name}' is called with {_counted(call.extras)}"
+        reasons.append(Reason("call", (name,), text))
+    return reasons
+
+
+def _shared_layers(nested: dict[keras.Model, list[Any]]) -> list[Reason]:
+    """Return one reason for each layer that is used twice, also inside of another."""
+    reasons = []
+    uses = Counter(layer for layers in nested.values() for layer in layers)
+    for layer, count in uses.items():
+        if count > 1:
+            text = f"'{layer.name}' is used {count} times"
+            text += _not_restored(nested, layer)
+            reasons.append(Reason("shared", (layer.name,), text))
+    # A layer inside of a wrapper, or held by another, shares its weights with it.
+    holders: dict[int, keras.Layer] = {}
+    found = set()
+    for layer in uses:
+        inner = getattr(layer, "layer", None)
+        if layer in nested or inner in nested or not isinstance(layer, keras.Layer):
+            continue
+        for weight in layer.weights:
+            other = holders.setdefault(id(weight), layer)
+            pair = (other.name, layer.name)
+            if other is not layer and pair not in found:
+                found.add(pair)
+                text = f"'{pair[0]}' and '{pair[1]}' share the same weights"
+                text += _not_restored(nested, layer)
+                reasons.append(Reason("shared", pair, text))
+    return reasons
+
+
+def _not_restored(nested: dict[keras.Model, list[Any]], layer: Any) -> str:
+    for part, layers in nested.items():
+        if isinstance(part, keras.Sequential) and layer in layers:
+            return ", which a Sequential model builds but does not restore from a file"
+    return ""
 
 
 def _nested_models(model: keras.Model) -> dict[keras.Model, list[Any]]:
-    """Return a model and every model in it, with the layers of its own graph, once per use."""
-    found, queue = {}, [model]
-    for part in queue:  # grows on the way
-        found[part] = []
-        if _has_graph(part):
-            stacked = isinstance(part, keras.Sequential)
-            found[part] = (
-                part.layers if stacked else [call.operation for call in _calls(part)]
-            )
-        inner = [
-            layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
-            for layer in found[part]
-        ]
-        queue += [
-            layer
-            for layer in inner
-            if isinstance(layer, keras.Model) and layer not in queue
-        ]
+    """Return a model and every model in it, with the layers of its graph, per use."""
+    found: dict[keras.Model, list[Any]] = {}
+    waiting = [model]
+    while waiting:
+        part = waiting.pop(0)
+        if part in found:
+            continue
+        found[part] = _own_layers(part)
+        for layer in found[part]:
+            wrapped = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
+            if isinstance(wrapped, keras.Model):
+                waiting.append(wrapped)
     return found
 
 
-def _has_graph(model: keras.Model) -> bool:
-    """Tell whether Keras itself joins the model's layers: Sequential or Functional, without a call() of its own."""
-    return isinstance(model, (keras.Sequential, keras.Function)) and type(
-        model
-    ).call.__module__.startswith("keras.")
+def _own_layers(part: keras.Model) -> list[Any]:
+    if not has_graph(part):
+        return []
+    if isinstance(part, keras.Sequential):
+        return part.layers
+    return [call.operation for call in _calls(part)]
 
 
 def _counted(texts: Iterable[str]) -> str:
-    each = [
-        text if count == 1 else f"{text} ({count} times)"
-        for text, count in Counter(texts).items()
-    ]
-    return " and ".join(filter(None, (", ".join(each[:-1]), each[-1])))
+    each = []
+    for text, count in Counter(texts).items():
+        each.append(text if count == 1 else f"{text} ({count} times)")
+    if len(each) == 1:
+        return each[0]
+    return f"{', '.join(each[:-1])} and {each[-1]}"

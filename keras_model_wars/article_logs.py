@@ -1,5 +1,6 @@
-"""The training logs that the first article printed, our runs with other seeds, and how a run compares with both."""
+"""The first article's logs, our runs with other seeds, and how a run compares."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import (
-    stdtrit,
-)  # scipy.stats.t.ppf, without the second that scipy.stats takes to import
+
+# The quantile of Student's t. scipy.stats.t.ppf takes a second more to import.
+from scipy.special import stdtrit
 
 from keras_model_wars.checks import InputError
 
@@ -17,13 +18,16 @@ History = Any  # a keras.callbacks.History, its dict, or a DataFrame: see as_his
 
 # The models whose logs the article prints, in its order.
 LOGGED_MODELS = ("sequential", "wide_deep", "two_input_two_output")
+_LISTS = (list, tuple, np.ndarray, pd.Series)
 
 
 @dataclass(frozen=True)
 class Typicality:
-    """How far a run lies from others, about 1 for one like them: its ``distance``, and how many are ``farther``.
+    """How far a run lies from others of its model.
 
-    The distances of the ``others`` are measured in the same way, with the run among the rest.
+    ``distance`` is about 1 for a run like them. ``others`` are their own distances,
+    measured in the same way with the run among the rest, and ``farther`` is how many of
+    them are greater.
     """
 
     distance: float
@@ -32,118 +36,136 @@ class Typicality:
 
 
 def article_log(model: str) -> pd.DataFrame:
-    """Return the log that the first article printed for a model: one row per epoch, one column per metric.
+    """Return the log that the first article printed for a model, one row per epoch.
 
-    The index is the epoch, counted from 1; ``seconds`` is the author's time per epoch; the metrics have Keras's names
-    of today. Raises an InputError for a model that the first article did not train. The numbers are those of
-    "Sequential API vs Functional API model in Keras".
+    The index is the epoch, counted from 1. There is one column per metric, with today's
+    Keras names, and ``seconds``, the author's time per epoch. Raises an InputError for
+    a model that the first article did not train. The numbers are those of "Sequential
+    API vs Functional API model in Keras".
 
-    >>> float(article_log("sequential").loc[20, "val_accuracy"])
+    >>> float(kmw.article_log("sequential").loc[20, "val_accuracy"])
     0.9782
     """
-    return _read(model, "")
+    return _read_log(model, "")
 
 
 def seed_histories(model: str, *, sample: bool = False) -> list[pd.DataFrame]:
-    """Return the histories of our runs of a model with the seeds 1, 2, ..., one DataFrame per seed.
+    """Return the histories of our runs of a model with the seeds 1, 2, and so on.
 
-    They come from ``keras-model-wars train MODEL --seed S`` on the full MNIST, or with ``sample`` on the bundled
-    sample. Raises an InputError for a model that the first article did not train.
+    Each is a DataFrame with one row per epoch and one column per metric. They come from
+    ``keras-model-wars train MODEL --seed S`` on the full MNIST, or with ``sample`` on
+    the bundled sample. Raises an InputError for a model that the first article did not
+    train.
 
-    >>> len(seed_histories("sequential"))
+    >>> len(kmw.seed_histories("sequential"))
     20
     """
-    table = _read(model, "_sample_seeds" if sample else "_seeds")
+    table = _read_log(model, "_sample_seeds" if sample else "_seeds")
     return [history.drop(columns="seed") for _, history in table.groupby("seed")]
 
 
 def prediction_interval(
     histories: Sequence[History], confidence: float = 0.95
 ) -> pd.DataFrame:
-    """Return the interval that should hold one more run's value, for every epoch and metric of several runs.
+    """Return the interval that should hold one more run's value, per epoch and metric.
 
-    Takes histories as Keras gives them, and returns a DataFrame indexed by ``epoch`` and ``metric`` with ``mean``,
-    ``low`` and ``high``: mean ± t((1 + confidence) / 2, n - 1) s √(1 + 1/n), where s is the n runs' sample standard
-    deviation. Raises an InputError for fewer than two histories, or a confidence outside of (0, 1). Follows Hahn and
-    Meeker, "Statistical Intervals" (1991), section 4.7.
+    Takes histories as ``as_history`` reads them, and returns a DataFrame indexed by
+    ``epoch`` and ``metric`` with ``mean``, ``low`` and ``high``: mean ± t((1 +
+    confidence) / 2, n - 1) s √(1 + 1/n), where s is the sample standard deviation of
+    the n runs. It covers what all of them have: an epoch without validation in one
+    history is left out for all. Raises an InputError for fewer than two histories,
+    values that are not finite, or a confidence outside (0, 1). Follows Hahn and Meeker,
+    "Statistical Intervals" (1991), section 4.7.
 
-    >>> prediction_interval(seed_histories("sequential")).loc[(20, "val_accuracy"), "low"]
+    >>> interval = kmw.prediction_interval(kmw.seed_histories("sequential"))
+    >>> interval.loc[(20, "val_accuracy")].round(4).to_dict()
+    {'mean': 0.9772, 'low': 0.9744, 'high': 0.9799}
     """
     if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
         raise InputError(
-            "`confidence` should be a number between 0 and 1",
-            f"confidence={confidence!r}",
+            "`confidence` should be a number between 0 and 1, such as 0.95. "
+            f"Received: confidence={confidence!r}."
         )
-    values = _stacked(histories, 2)
-    count, mean = values.shape[1], values.mean(axis=1)
-    reach = (
-        stdtrit(count - 1, (1 + confidence) / 2)
-        * values.std(axis=1)
-        * np.sqrt(1 + 1 / count)
-    )
+    _check_count(histories, fewest=2)
+    values = _side_by_side(histories)
+    count = values.shape[1]
+    mean = values.mean(axis="columns")
+    t = stdtrit(count - 1, (1 + confidence) / 2)
+    reach = t * values.std(axis="columns") * np.sqrt(1 + 1 / count)
     return pd.DataFrame({"mean": mean, "low": mean - reach, "high": mean + reach})
 
 
 def how_typical(history: History, histories: Sequence[History]) -> Typicality:
-    """Tell how far a run lies from other runs of its model, and how many of these lie farther from the rest.
+    """Measure how far a run lies from other runs, and how many of these lie farther.
 
-    A run's distance is the root mean square of z = (value - mean) / (s √(1 + 1/m)) over all epochs and metrics that the
-    histories have in common, with the mean and standard deviation s of the m other runs. If nothing but their seeds
-    differs, any of the n + 1 is the farthest with probability 1 / (n + 1): with 19 or more ``histories``, ``farther ==
-    0`` is a false alarm at most once in twenty. Raises an InputError for fewer than three histories, values that are
-    not finite, and a metric without spread. A permutation test, exact however the epochs are correlated: Phipson and
-    Smyth, "Permutation P-values Should Never Be Zero" (2010).
+    Takes histories as ``as_history`` reads them. A run's distance is the root mean
+    square of z = (value - mean) / (s √(1 + 1/m)) over all epochs and metrics that the
+    histories have in common, with the mean and sample standard deviation s of the m
+    other runs. An epoch without validation in one history is left out for all. If
+    nothing but their seeds differs, any of the n + 1 runs is the farthest with
+    probability 1 / (n + 1): with 19 or more ``histories``, ``farther == 0`` is a false
+    alarm at most once in twenty.
 
-    >>> how_typical(article_log("sequential"), seed_histories("sequential")).farther
-    15
+    Raises an InputError for fewer than three histories, values that are not finite, and
+    a metric that is the same in all other runs. A permutation test, exact however the
+    epochs are correlated: Phipson and Smyth, "Permutation P-values Should Never Be
+    Zero" (2010).
+
+    >>> log = kmw.article_log("sequential")
+    >>> typical = kmw.how_typical(log, kmw.seed_histories("sequential"))
+    >>> round(typical.distance, 2), typical.farther
+    (0.85, 15)
     """
-    table = _stacked(histories, 3, history)
-    values, distances = (
-        table.replace([np.inf, -np.inf], np.nan).to_numpy(dtype=float),
-        [],
-    )
-    for run in range(values.shape[1]):
-        others = np.delete(values, run, axis=1)
-        spread = others.std(axis=1, ddof=1)
-        for epoch, metric in table.index[~(spread >= 1e-12)]:
-            expected = f"`{metric}` should be finite and differ between the runs"
+    _check_count(histories, fewest=3)
+    table = _side_by_side([history, *histories])
+    distances = []
+    for run in table:
+        others = table.drop(columns=run)
+        spread = others.std(axis="columns")
+        if spread.min() < 1e-12:
+            epoch, metric = spread.idxmin()
             raise InputError(
-                expected,
-                f"{values[table.index.get_loc((epoch, metric))]} in epoch {epoch}",
+                f"`{metric}` should differ between the runs, so that a distance has a "
+                f"unit. Received: the same value in epoch {epoch}. Leave it out."
             )
-        z = (values[:, run] - others.mean(axis=1)) / (
-            spread * np.sqrt(1 + 1 / others.shape[1])
-        )
+        unit = spread * np.sqrt(1 + 1 / others.shape[1])
+        z = (table[run] - others.mean(axis="columns")) / unit
         distances.append(float(np.sqrt(np.mean(z**2))))
     distance, *rest = distances
-    return Typicality(distance, tuple(rest), sum(other > distance for other in rest))
+    farther = [other for other in rest if other > distance]
+    return Typicality(distance, tuple(rest), len(farther))
 
 
 def compare_with_article(history: History, model: str) -> pd.DataFrame:
-    """Compare a run's history with the article's log and with our runs, for every epoch and metric.
+    """Compare a run's history with the article's log and with our runs.
 
-    Takes a history as Keras gives it, and returns one row per ``epoch`` and ``metric``: ``article``, ``measured``,
-    ``difference`` (measured less article); ``mean``, ``low`` and ``high`` of the 95 % ``prediction_interval`` of our
-    seeds; ``inside`` and ``article_inside``, whether the measured and the printed value lie in it. Epochs that the
-    article did not train are left out. Raises an InputError for a history without the article's metrics or epochs.
+    Takes a history as ``as_history`` reads it, and returns one row per ``epoch`` and
+    ``metric``: ``article``, ``measured``, ``difference`` (measured less article);
+    ``mean``, ``low`` and ``high`` of the 95% ``prediction_interval`` of our seeds;
+    ``inside`` and ``article_inside``, whether the measured and the printed value lie in
+    it. Epochs that the article did not train are left out, and the validation metrics
+    of epochs without validation. Raises an InputError for a history without the
+    article's metrics or epochs.
 
-    >>> compare_with_article(run.history, "sequential").query("not inside")
+    >>> comparison = kmw.compare_with_article(run.history, "sequential")
+    >>> comparison.query("epoch == 1")["metric"].tolist()
+    ['accuracy', 'loss', 'val_accuracy', 'val_loss']
     """
-    log, history = article_log(model).drop(columns="seconds"), as_history(history)
-    if missing := [name for name in log if name not in history]:
+    log = article_log(model).drop(columns="seconds")
+    measured = _by_epoch_and_metric(as_history(history))
+    missing = log.columns.difference(measured.index.unique("metric"))
+    if len(missing):
         raise InputError(
-            f"`history` should have the metrics {', '.join(log)}",
-            f"one without {', '.join(missing)}",
+            f"`history` should have the metrics {', '.join(log)}. "
+            f"Received: one without {', '.join(missing)}."
         )
-    table = pd.concat(
-        {"article": _series(log), "measured": _series(history[list(log)])},
-        axis=1,
-        join="inner",
-    )
+    columns = {"article": _by_epoch_and_metric(log), "measured": measured}
+    table = pd.concat(columns, axis="columns", join="inner")
     if table.empty:
+        epochs = measured.index.unique("epoch")
         raise InputError(
-            f"`history` should have epochs from 1 to {len(log)}",
-            history.index[:3].tolist(),
+            f"`history` should have epochs from 1 to {len(log)}. "
+            f"Received: epochs from {epochs.min()} to {epochs.max()}."
         )
     table["difference"] = table["measured"] - table["article"]
     table = table.join(prediction_interval(seed_histories(model)))
@@ -153,68 +175,146 @@ def compare_with_article(history: History, model: str) -> pd.DataFrame:
 
 
 def as_history(history: History) -> pd.DataFrame:
-    """Return a history as a DataFrame with one row per epoch, indexed by ``epoch``, counted from 1.
+    """Return a history as a DataFrame with one row per epoch, counted from 1.
 
-    Takes a ``keras.callbacks.History``, whose epochs are its own; its ``history`` dict; or a DataFrame, by its index if
-    that is named ``epoch`` and by its rows otherwise. Raises an InputError for anything else.
+    Takes what ``fit`` returned, its ``history`` dict, or a DataFrame. A DataFrame
+    counts its epochs in a column or an index named ``epoch``, from 0 if it holds an
+    epoch 0, as the file of a ``CSVLogger`` does, and from 1 otherwise; one without
+    counts its rows. Missing values stay NaN. A list of a ``val_`` metric that is
+    shorter than the others is read as ``validation_freq=k`` makes it: the values of the
+    epochs k, 2k, 3k and so on, with k = epochs / values if that is an integer, and the
+    only k that fits otherwise.
+
+    Raises an InputError for anything else, for epochs that occur twice, and for a
+    column that does not hold one number per epoch.
+
+    >>> history = {"loss": [0.9, 0.6, 0.5, 0.4], "val_loss": [0.7, 0.5]}
+    >>> kmw.article_logs.as_history(history)
+           loss  val_loss
+    epoch
+    1       0.9       NaN
+    2       0.6       0.7
+    3       0.5       NaN
+    4       0.4       0.5
     """
-    epochs = getattr(history, "epoch", None)  # a History, known without importing Keras
-    table = history.history if isinstance(epochs, list) else history
+    is_table = isinstance(history, pd.DataFrame)
+    table = history if is_table else _table_of_lists(history)
+    if "loss" not in table or table.empty:
+        raise InputError(
+            "`history` should be what `fit` returned, its dict of lists or a "
+            "DataFrame, with one row per epoch and a column `loss`. "
+            f"Received: {type(history).__name__} with columns {list(table)}."
+        )
+    metrics = table.drop(columns="epoch", errors="ignore")
+    return metrics.set_axis(_epochs(table)).apply(_as_numbers)
+
+
+def _table_of_lists(history: Any) -> pd.DataFrame:
+    lists = getattr(history, "history", history)
+    if not isinstance(lists, dict):
+        return pd.DataFrame()
+    kinds = [isinstance(values, _LISTS) for values in lists.values()]
+    if "loss" not in lists or not all(kinds):
+        return pd.DataFrame(columns=list(lists))
+    # Keras counts the epochs of a History from 0.
+    counted = getattr(history, "epoch", range(len(lists["loss"])))
+    epochs = pd.Index([epoch + 1 for epoch in counted], name="epoch")
+    columns = {}
+    for name, values in lists.items():
+        epochs_with_values = _epochs_with_values(str(name), len(values), epochs)
+        columns[name] = pd.Series(list(values), epochs_with_values)
+    return pd.DataFrame(columns, epochs)
+
+
+def _epochs_with_values(name: str, count: int, epochs: pd.Index) -> pd.Index:
+    if count == len(epochs):
+        return epochs
+    frequencies = range(2, max(epochs, default=0) + 1)
+    fitting = [k for k in frequencies if sum(epochs % k == 0) == count]
+    if count and len(epochs) / count in fitting:
+        fitting = [len(epochs) // count]
+    if len(fitting) != 1 or not name.startswith("val_"):
+        raise InputError(
+            f"`{name}` should hold one value per epoch, or validation values as "
+            "`validation_freq` gives them. "
+            f"Received: values={count}, epochs={len(epochs)}. "
+            "Pass a DataFrame indexed by `epoch`, with NaN for missing values."
+        )
+    return epochs[epochs % fitting[0] == 0]
+
+
+def _epochs(table: pd.DataFrame) -> pd.Index:
+    """Return the epoch of each row, counted from 1."""
+    if "epoch" in table:
+        epochs = pd.Index(table["epoch"])
+    elif table.index.name == "epoch":
+        epochs = table.index
+    else:
+        epochs = pd.RangeIndex(1, len(table) + 1, name="epoch")
+    is_integer = pd.api.types.is_numeric_dtype(epochs) and not any(epochs % 1)
+    if not is_integer or not epochs.is_unique:
+        raise InputError(
+            "`history` should have one row per epoch, counted by integers. "
+            f"Received: the epochs {epochs.tolist()}. Pass a single run, and drop the "
+            "rows that it repeated after it was resumed."
+        )
+    epochs = epochs.astype(int)
+    # CSVLogger counts from 0.
+    return epochs + 1 if 0 in epochs else epochs
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
     try:
-        table = pd.DataFrame(table if isinstance(table, (dict, pd.DataFrame)) else {})
-    except ValueError:  # ragged
-        table = pd.DataFrame()
-    if table.index.name != "epoch":
-        epochs = (
-            [epoch + 1 for epoch in epochs]
-            if isinstance(epochs, list)
-            else range(1, len(table) + 1)
-        )
-        table = table.set_axis(pd.Index(epochs, name="epoch")).drop(
-            columns="epoch", errors="ignore"
-        )
-    numeric = all(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)
-    if "loss" not in table or table.empty or not numeric or not table.index.is_unique:
-        expected = "`history` should be what `fit` returned or a run's: numbers, one row per epoch, a column `loss`"
-        received = f"{type(history).__name__} with columns {list(table)} and epochs {table.index[:9].tolist()}"
-        raise InputError(expected, received)
-    return table
+        return column.astype(float)
+    except (TypeError, ValueError):
+        received = textwrap.shorten(str(column.tolist()), 60, placeholder=" ...")
+        raise InputError(
+            f"`{column.name}` should hold one number per epoch. Received: {received}. "
+            "Average a metric over its classes, as F1Score(average='macro') does, or "
+            "leave the column out."
+        ) from None
 
 
-def _read(model: str, kind: str) -> pd.DataFrame:
+def _read_log(model: str, kind: str) -> pd.DataFrame:
     if not isinstance(model, str) or model not in LOGGED_MODELS:
-        expected = f"`model` should be one that the first article trained: {', '.join(LOGGED_MODELS)}"
-        raise InputError(expected, repr(model))
-    return pd.read_csv(
-        Path(__file__).parent / "logs" / f"{model}{kind}.csv", index_col="epoch"
-    )
-
-
-def _series(history: pd.DataFrame) -> pd.Series:
-    """Return a history as a series indexed by epoch and metric."""
-    return history.rename_axis(columns="metric").unstack().swaplevel()
-
-
-def _stacked(
-    histories: Sequence[History], lowest: int, *first: History
-) -> pd.DataFrame:
-    """Return runs as a table of one column per run and one row per epoch and metric that all of them have."""
-    if not isinstance(histories, (list, tuple)) or len(histories) < lowest:
-        received = (
-            f"{len(histories)} of them"
-            if isinstance(histories, (list, tuple))
-            else type(histories).__name__
+        raise InputError(
+            "`model` should be one that the first article trained: "
+            f"{', '.join(LOGGED_MODELS)}. Received: model={model!r}."
         )
-        raise InputError(f"`histories` should be a list of {lowest} or more", received)
-    runs = [*first, *histories]
-    table = pd.concat(
-        [_series(as_history(run)) for run in runs],
-        axis=1,
-        join="inner",
-        keys=range(len(runs)),
-    )
+    file = Path(__file__).parent / "logs" / f"{model}{kind}.csv"
+    return pd.read_csv(file, index_col="epoch")
+
+
+def _by_epoch_and_metric(history: pd.DataFrame) -> pd.Series:
+    """Return a history as a series, without the gaps of epochs without validation."""
+    values = history.rename_axis(columns="metric").unstack().swaplevel()
+    validation = history.filter(regex="^val_")
+    without = history.index[validation.isna().all(axis="columns")]
+    return values.drop(pd.MultiIndex.from_product([without, validation.columns]))
+
+
+def _check_count(histories: Any, fewest: int) -> None:
+    is_list = isinstance(histories, (list, tuple))
+    if not is_list or len(histories) < fewest:
+        received = f"{len(histories)} of them" if is_list else type(histories).__name__
+        raise InputError(
+            f"`histories` should be a list of {fewest} or more. Received: {received}."
+        )
+
+
+def _side_by_side(histories: Sequence[History]) -> pd.DataFrame:
+    """Return one column per run, and one row per epoch and metric that all have."""
+    columns = [_by_epoch_and_metric(as_history(history)) for history in histories]
+    table = pd.concat(columns, axis="columns", join="inner", ignore_index=True)
     if table.empty:
         raise InputError(
-            "`histories` should have epochs and metrics in common", "none in common"
+            "`histories` should have epochs and metrics in common. Received: none."
+        )
+    finite = np.isfinite(table).all(axis="columns")
+    if not finite.all():
+        epoch, metric = finite.idxmin()
+        raise InputError(
+            f"`{metric}` should be finite in every run. Received: nan or inf in epoch "
+            f"{epoch}. Leave out runs that diverged."
         )
     return table

@@ -1,11 +1,16 @@
 """The `keras-model-wars` command."""
 
+from __future__ import annotations
+
 import importlib.metadata
+import inspect
 import os
 import shlex
+import subprocess
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,73 +19,119 @@ from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
-import keras_model_wars as kmw  # its names import Keras, which takes seconds, only where a command uses them
-from keras_model_wars.checks import InputError, import_keras, picture_path
-from keras_model_wars.experiments import EXPERIMENTS, find_experiment
+# Its names import Keras, which takes seconds, only where a command uses them.
+import keras_model_wars as kmw
+from keras_model_wars.checks import InputError, picture_path
 
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Build, draw and train the models of two articles on Keras's Sequential and Functional API.",
+    help="Build, draw and train the models of two articles on Keras's Sequential and "
+    "Functional API, and models of your own.",
 )
 
+# What TensorFlow says about this machine's processor and missing CUDA when it starts.
+CHATTER = (
+    r"WARNING: All log messages before absl|[IW]\d{4} \d\d:|E\d{4} \d\d:.*cuda"
+    r"|To enable the following"
+)
+FILTER = """
+import re, sys
+for line in sys.stdin.buffer:
+    if not re.match(sys.argv[1].encode(), line):
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
+"""
 
-def _widths(text: str) -> dict[str, tuple[int, ...]]:
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Return the widths that ``--hidden-units`` names, such as 256,128."""
     try:
-        return {"hidden_units": tuple(map(int, text.split(",")))}
+        widths = tuple(int(part) for part in text.split(","))
     except ValueError:
+        widths = ()
+    if not widths or min(widths) < 1 or max(widths) > 2**16:
         raise typer.BadParameter(
-            "it should be two numbers above zero, such as 256,128"
-        ) from None
+            "it should be positive integers up to 65,536, such as 256,128"
+        )
+    return widths
 
 
-MODELS, ARTICLE = ", ".join(EXPERIMENTS), "the article's"
-DIGITS = "KERAS_MODEL_WARS_MNIST, Keras's, or the sample"
-UNITS = "Widths of the first two hidden layers, such as 256,128."
-Model = Annotated[
+MODEL_HELP = (
+    "A model of `keras-model-wars list`, or your own: FILE.py:NAME, where NAME is a "
+    "function that returns a Keras model, or an Experiment"
+)
+TrainedModel = Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL_HELP}.")]
+AnyModel = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help=f"One of {MODELS}; a run's folder or a .keras file."
+        metavar="MODEL", help=f"{MODEL_HELP}; a run's folder; a .keras file."
     ),
 ]
 Run = Annotated[
-    Path,
+    str,
     typer.Argument(
-        metavar="RUN", help="A run's folder, such as runs/sequential, or a .keras file."
+        metavar="RUN",
+        help="A run's folder, such as runs/sequential; a .keras file; FILE.py:NAME.",
     ),
 ]
 Runs = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="[RUN...]", show_default="all finished in runs/"),
+    list[str] | None,
+    typer.Argument(metavar="[RUN...]", show_default="all finished runs in runs/"),
 ]
 Images = Annotated[
     list[Path],
     typer.Argument(metavar="IMAGE", help="Pictures of one digit, one for each input."),
 ]
 HiddenUnits = Annotated[
-    Any, typer.Option(metavar="A,B", parser=_widths, help=UNITS, show_default=ARTICLE)
+    Any,
+    typer.Option(
+        metavar="A,B",
+        parser=parse_widths,
+        help="Widths of the hidden layers, such as 256,128.",
+        show_default=False,
+    ),
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Number of epochs.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Images per step.")]
+LearningRate = Annotated[float | None, typer.Option(help="Learning rate of SGD.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=2**32 - 1,
+        help="Seed of the initial weights and of the order of the images.",
+    ),
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(help="An mnist.npz as Keras's, or sample.", show_default=DIGITS),
+    typer.Option(
+        help="An mnist.npz file in Keras's format, or `sample`.",
+        show_default="KERAS_MODEL_WARS_MNIST, Keras's cache or download, or the sample",
+    ),
 ]
-RunsFolder = Annotated[
-    Path, typer.Option(help="A folder of runs, or a single run's folder.")
+RunFolder = Annotated[
+    Path | None, typer.Option(help="Folder for the files.", show_default="runs/MODEL")
 ]
-Page = Annotated[Path, typer.Option(help="The page to write.")]
-Count = Annotated[int, typer.Option(min=1, max=400, help="How many digits.")]
-Picture = Annotated[
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue an interrupted or a shorter run.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Start over in the run's folder.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")]
+Count = Annotated[int, typer.Option(min=1, max=400, help="Number of images.")]
+PictureOut = Annotated[
     Path | None,
     typer.Option("--out", callback=picture_path, help="A .png, .svg or .pdf file."),
 ]
+Version = Annotated[bool, typer.Option("--version", help="Print the version.")]
 
 
 @app.callback(invoke_without_command=True)
-def start(
-    context: typer.Context, version: Annotated[bool, typer.Option("--version")] = False
-) -> None:
-    """Print the version, or the help where no command is named."""
+def start(context: typer.Context, version: Version = False) -> None:
+    """Print the version, or the help if no command is given."""
     if version:
         print(importlib.metadata.version("keras-model-wars"))
     elif context.invoked_subcommand is None:
@@ -89,119 +140,118 @@ def start(
 
 @app.command(name="list")
 def list_models() -> None:
-    """List the models."""
-    _print_table(
-        {"model": e.name, "title": e.title, "epochs": e.epochs}
-        for e in EXPERIMENTS.values()
-    )
+    """List the articles' models and how they are trained."""
+    rows = []
+    for experiment in kmw.EXPERIMENTS.values():
+        row = {
+            "model": experiment.name,
+            "title": experiment.title,
+            "epochs": experiment.epochs,
+            "batch size": experiment.batch_size,
+            "learning rate": experiment.learning_rate,
+            "parameters": f"{experiment.parameters:,}",
+        }
+        rows.append(row)
+    print_table(rows)
 
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"One of {MODELS}.")],
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the digits.", show_default=ARTICLE)
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Digits per step.", show_default=ARTICLE)
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of SGD.", show_default=ARTICLE)
-    ] = None,
+    model: TrainedModel,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
     hidden_units: HiddenUnits = None,
-    seed: Annotated[
-        int, typer.Option(help="For the initial weights and the order of the digits.")
-    ] = 0,
+    seed: Seed = 0,
     data: Data = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the files.", show_default="runs/MODEL"),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Continue an interrupted run, or a shorter one."),
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start over in the run's folder.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print only warnings and errors.")
-    ] = False,
+    out: RunFolder = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Train a model, and save it with its history and pictures in a folder."""
-    threads, widths = find_experiment(model).intra_op_threads, hidden_units or {}
-    settings = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "data": data,
-    }
-    files = {
-        "out": out or Path("runs") / model,
-        "resume": resume,
-        "overwrite": overwrite,
-        "verbose": not quiet,
-    }
-    # The number of threads was chosen for the article's widths; for others it is up to TensorFlow.
-    import_keras(None if widths else threads)
-    kmw.train(model, **settings, **files, **widths)
+    """Train a model, and save it with its history and pictures in a folder.
+
+    Epochs, batch size and learning rate are the article's unless you say otherwise: see
+    `keras-model-wars list`.
+    """
+    experiment = _find_experiment(model)
+    keywords = _builder_keywords(experiment, hidden_units)
+    # The number of threads was chosen for the article's widths.
+    start_keras(None if keywords else experiment.intra_op_threads)
+    folder = out or Path("runs") / experiment.name
+    try:
+        kmw.train(
+            experiment,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            data=data,
+            out=folder,
+            resume=resume,
+            overwrite=overwrite,
+            verbose=0 if quiet else _verbosity(),
+            **keywords,
+        )
+    except KeyboardInterrupt:
+        _say_how_to_continue(folder)
+        raise
+    if not quiet:
+        print("Next: `keras-model-wars draw` to draw a digit for it, or `report`.")
 
 
 @app.command()
-def summary(model: Model, hidden_units: HiddenUnits = None) -> None:
+def summary(model: AnyModel, hidden_units: HiddenUnits = None) -> None:
     """Print a model's layers, their shapes and numbers of parameters."""
-    _network(model, hidden_units).summary()
+    network, _ = _build_or_load(model, hidden_units)
+    network.summary()
 
 
 @app.command()
-def plot(model: Model, hidden_units: HiddenUnits = None, out: Picture = None) -> None:
-    """Draw a model's diagram, without a system Graphviz; `plot simple` draws neurons."""
-    out = out or Path(f"{Path(model).resolve().stem}.png")
-    if model == "simple" and hidden_units is None:
-        kmw.plot_neurons(to_file=out)
-    else:
-        kmw.plot_model(_network(model, hidden_units, also="simple, "), out)
+def plot(
+    model: AnyModel, hidden_units: HiddenUnits = None, out: PictureOut = None
+) -> None:
+    """Draw a model's diagram, without a system Graphviz."""
+    network, name = _build_or_load(model, hidden_units)
+    out = out or Path(f"{name}.png")
+    kmw.plot_model(network, out)
     print(f"Written: {out}")
 
 
 @app.command()
 def samples(
-    data: Data = None, count: Count = 40, out: Picture = Path("samples.png")
+    data: Data = None, count: Count = 40, out: PictureOut = Path("samples.png")
 ) -> None:
-    """Draw the first training digits with their labels."""
+    """Draw the first training images with their labels."""
     (x_train, y_train), _ = kmw.load_mnist(data)
+    start_keras()
     kmw.plot_samples(x_train[:count], y_train[:count], out)
     print(f"Written: {out}")
 
 
 @app.command()
-def which_api(model: Model, hidden_units: HiddenUnits = None) -> None:
+def which_api(model: AnyModel, hidden_units: HiddenUnits = None) -> None:
     """Tell which API a model needs, and why."""
-    network = _network(model, hidden_units)
+    network, name = _build_or_load(model, hidden_units)
     verdict = kmw.which_api(network)
-    print(f"{network.name} needs the {verdict.api} API.")
-    if verdict.reasons:
-        _print_table(
-            {"reason": reason.kind, "what": reason.text} for reason in verdict.reasons
+    if not verdict.reasons:
+        print(
+            f"{name} needs the {verdict.api} API: "
+            "each layer has one input and one output."
         )
+        return
+    print(f"{name} needs the {verdict.api} API.")
+    print_table(
+        {"reason": reason.kind, "what": reason.text} for reason in verdict.reasons
+    )
 
 
 @app.command()
-def predict(run: Run, images: Images, out: Picture = None) -> None:
+def predict(run: Run, images: Images, out: PictureOut = None) -> None:
     """Tell which digit a trained model sees in each picture."""
-    predictions = kmw.predict_digits(kmw.load_model(run), images)
-    full, pairs = (
-        "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#",
-        predictions.index.nlevels > 1,
-    )
+    predictions = kmw.predict_digits(_load_run(run), images)
     for names, row in predictions.iterrows():
-        same = "the same digit" if row.iloc[0] > 0.5 else "different digits"
-        print(f"{' and '.join(names)}: {same}" if pairs else f"{names}: {row.idxmax()}")
-        _print_table(
-            {"digit": d, "probability": f"{p:.3f}", "from 0 to 1": full * round(30 * p)}
-            for d, p in row.items()
-        )
+        _print_prediction(names, row)
     if out is not None:
         kmw.plot_predictions(images, predictions, out)
         print(f"Written: {out}")
@@ -209,93 +259,297 @@ def predict(run: Run, images: Images, out: Picture = None) -> None:
 
 @app.command()
 def claims() -> None:
-    """Put both articles' claims to the test, and show what has changed since."""
-    titles = (
-        "What each API can do",
-        "What the articles claim",
-        "What has changed since",
-        "What trips readers today",
-    )
-    for title, table in zip(
-        titles, (kmw.scoreboard, kmw.claims, kmw.changes, kmw.pitfalls)
-    ):
+    """Put both articles' claims to the test, and show what trips readers up today."""
+    start_keras()
+    tables = {
+        "What each API can do": kmw.scoreboard,
+        "What the articles claim": kmw.claims,
+        "What has changed since": kmw.changes,
+        "What trips readers up today": kmw.pitfalls,
+    }
+    for title, make in tables.items():
         print(f"{title}\n")
-        _print_table(table().to_dict("records"))
+        print_table(make().to_dict("records"))
 
 
 @app.command()
-def report(runs: RunsFolder = Path("runs"), out: Page = Path("report.html")) -> None:
+def report(
+    runs: Annotated[
+        Path, typer.Option(help="A folder of runs, or a single run's folder.")
+    ] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+) -> None:
     """Write one HTML page about your finished runs."""
-    from keras_model_wars.report import make_report
-
-    make_report(runs, out)
+    start_keras()
+    kmw.make_report(runs, out)
     print(f"Written: {out}")
 
 
 @app.command()
 def draw(runs: Runs = None) -> None:
     """Open a page to draw a digit on, and watch the models answer."""
-    # Not parsed: a damaged record is no reason to draw with none of the others.
-    finished = [
-        file.parent
-        for file in sorted(Path("runs").glob("*/run.json"))
-        if b'"test"' in file.read_bytes()
-    ]
-    if not (runs := runs or finished):
+    start_keras()
+    from keras_model_wars.runs import finished_runs
+
+    chosen = runs or [str(folder) for folder in finished_runs(Path("runs"))]
+    if not chosen:
         raise InputError(
-            "`runs/` should hold a finished run; `keras-model-wars train sequential` makes one",
-            "none",
+            "`runs/` should hold a finished run. Received: none. "
+            "Train one: `keras-model-wars train sequential`"
         )
-    networks = {run.stem: kmw.load_model(run) for run in runs}
+    models = dict(zip(_labels(chosen), map(_load_run, chosen)))
     from keras_model_wars.drawing import serve_drawing
 
-    serve_drawing(networks)
+    serve_drawing(models)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a user's mistake ends in one line on standard error and exit status 2."""
+    """Run the command; a user's mistake ends in one line and exit status 2."""
+    # The command writes files. An interactive backend, inherited from a notebook's
+    # terminal, may not even be installed.
+    os.environ["MPLBACKEND"] = "agg"
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # for a Windows code page that lacks a letter of a file's name
+        # For a Windows code page that lacks a letter of a file's name.
+        sys.stdout.reconfigure(errors="replace")
     try:
         sys.exit(app(args=arguments, standalone_mode=False) or 0)
     except typer.TyperException as error:
-        received = shlex.join(
-            ["keras-model-wars", *(sys.argv[1:] if arguments is None else arguments)]
-        )
-        message = f"{error.format_message().rstrip('.')}. Received: {received}"
+        typed = sys.argv[1:] if arguments is None else arguments
+        received = shlex.join(["keras-model-wars", *typed])
+        message = f"{_sentence(_usage(error))} Received: {received}"
     except InputError as error:
-        message = str(error)
+        message = _in_options(str(error))
     except OSError as error:
-        # HDF5 puts its whole state into an error's text; what the system says of it is what helps.
-        where = f": {error.filename2 or error.filename}" if error.filename else ""
-        message = os.strerror(error.errno) + where if error.errno else str(error)
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        message = _system_message(error)
+    print(f"error: {_sentence(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(2)
 
 
-def _print_table(rows: Iterable[dict[str, Any]]) -> None:
+def start_keras(intra_op_threads: int | None = None) -> None:
+    """Start Keras and its backend without TensorFlow's messages about the machine.
+
+    ``intra_op_threads`` applies to the whole process: TensorFlow can't change it once it
+    has been initialized.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _without_chatter():
+        try:
+            import keras
+
+            if intra_op_threads:
+                import tensorflow as tf
+
+                threading = tf.config.threading
+                with suppress(RuntimeError):  # initialized by the reader's own file
+                    threading.set_intra_op_parallelism_threads(intra_op_threads)
+            keras.ops.zeros(1)
+        except (ImportError, ValueError) as error:
+            backend = os.environ.get("KERAS_BACKEND")
+            advice = "Install what is missing"
+            if backend:
+                advice += f", or unset KERAS_BACKEND, which is {backend!r}"
+            raise InputError(
+                f"Keras should start with its backend. Received: {error}. {advice}"
+            ) from error
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Filter what libraries write past Python to file descriptor 2.
+
+    A process of its own does it, so that what TensorFlow writes before it aborts, as on
+    a processor that it doesn't support, still reaches the screen.
+    """
+    try:
+        screen = os.dup(2)
+    except OSError:  # no standard error
+        yield
+        return
+    reader = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", FILTER, CHATTER], stdin=subprocess.PIPE
+    )
+    sys.stderr.flush()
+    os.dup2(reader.stdin.fileno(), 2)
+    reader.stdin.close()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(screen, 2)
+        os.close(screen)
+        reader.wait()
+
+
+def print_table(rows: Iterable[dict[str, Any]]) -> None:
+    """Print a table that wraps what is too long for a column."""
     rows = list(rows)
     columns = [Column(name, overflow="fold") for name in rows[0]]
-    table = Table(
-        *columns, box=box.SIMPLE_HEAD, pad_edge=False, show_lines=len(rows[0]) > 3
-    )
+    columns[0].no_wrap = len(rows[0]) > 4
+    lines = len(columns) > 3
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, show_lines=lines)
     for row in rows:
         table.add_row(*map(str, row.values()))
     Console(markup=False, highlight=False, emoji=False).print(table)
 
 
-def _network(model: str, widths: dict[str, Any] | None = None, also: str = "") -> Any:
-    """Return the model of that name, with the widths asked for, or the one saved in a folder or file."""
-    if model in EXPERIMENTS:
-        return EXPERIMENTS[model].build(**(widths or {}))
-    if widths or not (Path(model).suffix or os.sep in model or Path(model).exists()):
-        others = (
-            " with --hidden-units"
-            if widths
-            else f", {also}a run's folder or a .keras file"
+def _find_experiment(model: str) -> kmw.Experiment:
+    from keras_model_wars.experiments import find_experiment
+
+    if ":" in model:  # the reader's file imports Keras itself
+        with _without_chatter():
+            return find_experiment(model)
+    return find_experiment(model)
+
+
+def _builder_keywords(
+    experiment: kmw.Experiment, hidden_units: tuple[int, ...] | None
+) -> dict[str, Any]:
+    if hidden_units is None:
+        return {}
+    builder = experiment.builder
+    if "hidden_units" not in inspect.signature(builder).parameters:
+        raise InputError(
+            "--hidden-units should be given for a builder that takes `hidden_units`. "
+            f"Received: {experiment.name}, whose builder doesn't take it"
         )
-        raise InputError(f"MODEL should be one of {MODELS}{others}", model)
-    return kmw.load_model(model)
+    if experiment.name in kmw.EXPERIMENTS and len(hidden_units) != 2:
+        widths = ",".join(map(str, hidden_units))
+        raise InputError(
+            "--hidden-units should be two positive integers, such as 256,128. "
+            f"Received: {widths}. For more layers, write a builder of your own"
+        )
+    return {"hidden_units": hidden_units}
+
+
+def _build_or_load(model: str, hidden_units: tuple[int, ...] | None) -> tuple[Any, str]:
+    """Return the model that was named, built or loaded, and a name for its files."""
+    if _is_saved(model):
+        if hidden_units is not None:
+            raise InputError(
+                "--hidden-units should be given for a model that is built. "
+                f"Received: {model}, which is loaded"
+            )
+        start_keras()
+        return kmw.load_model(model), _label(Path(model))
+    experiment = _find_experiment(model)
+    keywords = _builder_keywords(experiment, hidden_units)
+    start_keras()
+    from keras_model_wars.matching import build_model
+
+    return build_model(experiment, keywords), experiment.name
+
+
+def _is_saved(model: str) -> bool:
+    """Tell whether MODEL means a file or folder, and not a name."""
+    if model in kmw.EXPERIMENTS:
+        return False
+    path = Path(model)
+    if path.exists():
+        return True
+    return ":" not in model and (path.suffix != "" or path.name != model)
+
+
+def _load_run(run: str) -> Any:
+    """Return the model of a run's folder, a file, or an experiment that was trained."""
+    start_keras()
+    if ":" in run and not Path(run).exists():
+        # The file brings the classes of the model along.
+        return kmw.load_model(Path("runs") / _find_experiment(run).name)
+    return kmw.load_model(run)
+
+
+def _label(run: Path) -> str:
+    run = run.resolve()
+    if run.name == "model.keras":
+        return run.parent.name
+    return run.stem if run.suffix == ".keras" else run.name
+
+
+def _labels(runs: list[str]) -> list[str]:
+    """Return a short name for each run, or what was typed if short names are equal."""
+    short = [_label(Path(run)) for run in runs]
+    names = []
+    for run, name in zip(runs, short):
+        names.append(run if short.count(name) > 1 else name)
+    return names
+
+
+def _verbosity() -> int:
+    # In a file, a progress bar would leave thousands of backspaces.
+    return 1 if sys.stdout.isatty() else 2
+
+
+def _say_how_to_continue(folder: Path) -> None:
+    from keras_model_wars.runs import read_record
+
+    with suppress(InputError, OSError):
+        record = read_record(folder)
+        saved = len(record["seconds_per_epoch"])
+        epochs = record["settings"]["epochs"]
+        if saved:
+            print(
+                f"\nStopped after {saved} of {epochs} epochs. Continue with --resume.",
+                file=sys.stderr,
+            )
+
+
+def _print_prediction(names: Any, row: Any) -> None:
+    can_draw = (sys.stdout.encoding or "").lower().startswith("utf")
+    full = "█" if can_draw else "#"
+    if row.isna().all():
+        print(f"{names}: no digit")
+        return
+    if isinstance(names, tuple):
+        same = "the same digit" if row.iloc[0] > 0.5 else "different digits"
+        print(f"{' and '.join(names)}: {same}")
+    else:
+        print(f"{names}: {row.idxmax()}")
+    bars = []
+    for digit, probability in row.items():
+        bars.append(
+            {
+                "digit": digit,
+                "probability": f"{probability:.3f}",
+                "from 0 to 1": full * round(30 * probability),
+            }
+        )
+    print_table(bars)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """Return typer's message, with the option that an abbreviation may stand for."""
+    message = error.format_message()
+    message = message.replace(" (Possible options: --help)", ".")
+    typed = getattr(error, "option_name", None)
+    context = getattr(error, "ctx", None)
+    if typed is None or context is None or "Did you mean" in message:
+        return message
+    options = [name for param in context.command.params for name in param.opts]
+    for option in options:
+        initials = [word[0] for word in option.split("-") if word]
+        if typed.strip("-") == "".join(initials):
+            return f"{message} Did you mean {option}?"
+    return message
+
+
+def _in_options(message: str) -> str:
+    """Return a message with the names of options in place of Python's arguments."""
+    for name in inspect.signature(train).parameters:
+        option = "MODEL" if name == "model" else "--" + name.replace("_", "-")
+        message = message.replace(f"`{name}`", option)
+        message = message.replace(f" {name}=", f" {option} ")
+    return message
+
+
+def _system_message(error: OSError) -> str:
+    # HDF5 puts its whole state into an error's text; what the system says helps.
+    if not error.errno:
+        return str(error)
+    file = error.filename2 or error.filename
+    place = f": {file}" if file else ""
+    return os.strerror(error.errno) + place
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."

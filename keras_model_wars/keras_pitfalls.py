@@ -19,7 +19,7 @@ from keras_model_wars.article_claims import (
     tried,
     two_outputs,
 )
-from keras_model_wars.training import ReshuffledDataset
+from keras_model_wars.shuffling import ReshuffledDataset
 
 
 def scoreboard() -> pd.DataFrame:

@@ -1,364 +1,371 @@
-"""Draw digits, diagrams, learning curves, the comparison with the article, and mistakes."""
+"""Draw images, diagrams, learning curves, the comparison with the article, mistakes and predictions."""
 
+import html
 import io
 import itertools
-from collections import Counter
-from collections.abc import Sequence
+import math
+import os
+import tempfile
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import pydot
 import pygraphviz
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from keras_model_wars.apis import connections, to_functional
+from keras_model_wars.apis import connections
 from keras_model_wars.article_logs import History, as_history
-from keras_model_wars.checks import (
-    InputError,
-    PictureFile,
-    array,
-    picture_path,
-    quiet_stderr,
-    replacing,
-    whole_number,
-)
+from keras_model_wars.checks import InputError, PictureFile, picture_path, replacing
 
-# From the palette of Okabe and Ito, which the color-blind can tell apart; white text is legible on all three.
+# Each color has one meaning in all pictures, and the color-blind can tell them apart.
+# The layers' colors, from the palette of Okabe and Ito, are dark enough for white text.
 LAYER_COLORS = {"input": "#0072B2", "hidden": "#4D4D4D", "output": "#B34700"}
+TRAINING_COLOR = "#009E73"
+VALIDATION_COLOR = "#882255"
+MISTAKES_COLORMAP = "Reds"
+
+# One line style per metric of a panel; the color tells training from validation.
+METRIC_STYLES = ["-", "--", ":", "-."]
 
 
 def plot_samples(
-    x: np.ndarray, y: np.ndarray, to_file: PictureFile = None, *, columns: int = 10
+    x: np.ndarray,
+    y: np.ndarray,
+    to_file: PictureFile = None,
+    *,
+    columns: int = 10,
 ) -> Figure:
-    """Draw digits with their labels.
+    """Draw images with their labels.
 
-    Takes 1 to 400 images (count, 28, 28) and labels (count,), numbers or words, and draws ``columns`` in a row. Writes
-    ``to_file`` (.png, .svg or .pdf) if given, as every plot does, and raises an InputError for other shapes or an
-    unsupported file extension. Follows both articles, which show some digits before they train.
+    Takes 1 to 400 images, (count, height, width), gray or with 1, 3 or 4 channels, or
+    flat and square, such as (count, 784), and as many labels, numbers or words. Draws
+    ``columns`` in a row. Writes ``to_file`` (.png, .svg or .pdf) if given, as every
+    plot does. Raises an InputError for other shapes or an unsupported file extension.
+    Follows both articles, which show some digits before they train.
 
-    >>> figure = plot_samples(x_train[:40], y_train[:40])
+    >>> figure = kmw.plot_samples(x_train[:40], y_train[:40])
     """
-    x, y = (
-        array("x", x, "an array of images"),
-        array("y", y, "an array of labels", kinds="biufU"),
-    )
-    if x.shape[1:] != (28, 28) or y.shape != x.shape[:1] or not 0 < len(x) <= 400:
-        expected = "`x` should be 1 to 400 images of shape (28, 28) and `y` as many labels; pass a slice such as x[:40]"
-        raise InputError(expected, f"shapes {x.shape} and {y.shape}")
-    columns = min(whole_number("columns", columns), len(x))
-    rows = -(-len(x) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(columns * 0.9, rows * 1.1),
-        squeeze=False,
-        layout="constrained",
-    )
-    _show_digits(axes, x, map(str, y))
+    _require_integer("columns", columns, 400)
+    images = _as_images(x)
+    labels = _as_array(y)
+    if images is None or labels.shape != images.shape[:1] or len(labels) > 400:
+        raise InputError(
+            "`x` should be 1 to 400 images and `y` their labels. Received: shapes "
+            f"{_as_array(x).shape} and {labels.shape}. Pass a slice such as x[:40], y[:40]."
+        )
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    figure = _new_figure(columns * 0.9, rows * 1.1)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    _show_images(axes, images, [str(label) for label in labels], width=12)
     return save_figure(figure, to_file)
 
 
 def plot_model(
-    model: keras.Model, to_file: PictureFile = None, *, dpi: int = 96
+    model: keras.Model,
+    to_file: PictureFile = None,
+    *,
+    dpi: int = 96,
 ) -> Image.Image:
     """Draw a model's diagram with shapes and activations, without a system Graphviz.
 
-    Input, hidden and output layers have their own colors; a layer that is used twice has its arrows twice. Returns a
-    Pillow image, which a notebook shows, and writes ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError for
-    anything but a built Keras model. Does what ``keras.utils.plot_model`` does, with the Graphviz of pygraphviz.
+    Input, hidden and output layers have their own colors; a layer that is used twice
+    has its arrows twice, and a subclassed model is one box. A very large diagram gets
+    fewer dots per inch. Returns a Pillow image, which a notebook shows, and writes
+    ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError for anything but a
+    built Keras model. Looks as ``keras.utils.plot_model`` does.
 
-    >>> image = plot_model(build_sequential())
+    >>> image = kmw.plot_model(kmw.build_sequential())
     """
     picture_path(to_file)
+    _require_integer("dpi", dpi, 10_000)
     if not isinstance(model, keras.Model) or not model.built:
-        expected = "`model` should be a Keras model that starts with a keras.Input or was called once"
-        raise InputError(expected, type(model).__name__)
-    if isinstance(model, keras.Sequential):
-        model = to_functional(model)  # Keras draws no input layer for a Sequential one
-    options = {
-        "show_shapes": True,
-        "show_layer_names": True,
-        "show_layer_activations": True,
-    }
-    dot = keras.utils.model_to_dot(model, **options, dpi=whole_number("dpi", dpi))
-    dot.set("concentrate", False)  # or Graphviz merges arrows
-    # Keras draws one arrow for all uses of a layer.
-    drawn = Counter(
-        (edge.get_source(), edge.get_destination()) for edge in dot.get_edges()
-    )
-    uses = Counter(
-        (str(id(source)), str(id(target))) for source, target in connections(model)
-    )
-    for source, target in (uses - drawn).elements():
-        dot.add_edge(pydot.Edge(source, target, penwidth="2"))  # as Keras's own
-    graph = pygraphviz.AGraph(string=dot.to_string())
-    for node in graph.nodes():
-        role = (
-            "input"
-            if not graph.in_degree(node)
-            else "hidden"
-            if graph.out_degree(node)
-            else "output"
+        raise InputError(
+            "`model` should be a built Keras model. Received: a "
+            f"{type(model).__name__}. Start it with a keras.Input or call it once."
         )
-        label = node.attr["label"].replace(
-            'bgcolor="black"', f'bgcolor="{LAYER_COLORS[role]}"'
-        )
-        node.attr["label"] = f"<{label}>"
-    cell = '<td bgcolor="{}"><font face="helvetica" color="white">{} layer</font></td>'
-    legend = "".join(cell.format(color, role) for role, color in LAYER_COLORS.items())
-    graph.graph_attr["label"] = (
-        f'<<table border="0" cellspacing="8" cellpadding="6"><tr>{legend}</tr></table>>'
-    )
-    # Drawn in memory, because Graphviz ends the whole program where it can't write a file.
-    with quiet_stderr():
+    graph = _layer_graph(model)
+    # Drawn in memory: Graphviz ends the whole program if it can't write a file.
+    with _without_font_warnings():
+        graph.graph_attr["dpi"] = min(dpi, _highest_dpi(graph))
         picture = graph.draw(format="png", prog="dot")
         if to_file is not None:
             with replacing(to_file) as temporary:
-                temporary.write_bytes(
-                    graph.draw(format=temporary.suffix.lower()[1:], prog="dot")
-                )
+                extension = temporary.suffix.lower().removeprefix(".")
+                temporary.write_bytes(graph.draw(format=extension, prog="dot"))
     return Image.open(io.BytesIO(picture))
 
 
 def plot_neurons(
-    units: Sequence[int] = (3, 4, 4, 2), to_file: PictureFile = None
+    units: Sequence[int] = (3, 4, 4, 2),
+    to_file: PictureFile = None,
+    *,
+    ax: Axes | None = None,
 ) -> Figure:
-    """Draw an input layer, hidden layers and an output layer as neurons and connections.
+    """Draw an input layer, hidden layers and an output layer as connected neurons.
 
-    ``units`` are the neurons of each layer, the input first and the output last: two or more layers of 1 to 32 neurons,
-    or an InputError is raised. Follows "Keras Model Wars: Functional vs Sequential", its simple model diagram.
+    ``units`` are the neurons of each layer, the input first and the output last: two or
+    more layers of 1 to 32 neurons, or an InputError is raised. Draws into ``ax`` if
+    given. Follows "Keras Model Wars: Functional vs Sequential", its simple diagram.
 
-    >>> figure = plot_neurons((3, 4, 4, 2))
+    >>> figure = kmw.plot_neurons((3, 4, 4, 2))
     """
     if not isinstance(units, (tuple, list)) or len(units) < 2:
         raise InputError(
-            "`units` should be two or more whole numbers, one per layer",
-            f"units={units!r}",
+            "`units` should be two or more integers, one per layer. "
+            f"Received: units={units!r}."
         )
-    units = [whole_number("units", count, highest=32) for count in units]
+    for count in units:
+        _require_integer("units", count, 32)
+    tallest = max(units)
+    axis = ax or _new_figure(2 * len(units), max(3, 0.7 * tallest)).subplots()
     roles = ["input", *["hidden"] * (len(units) - 2), "output"]
     layers = [np.arange(count) - (count - 1) / 2 for count in units]
-    figure, axis = plt.subplots(
-        figsize=(2 * len(units), max(3, 0.7 * max(units))), layout="constrained"
-    )
-    for place, (left, right) in enumerate(zip(layers, layers[1:])):
+    for place, (left, right) in enumerate(itertools.pairwise(layers)):
         for start, end in itertools.product(left, right):
-            axis.plot([place, place + 1], [start, end], color="0.75", zorder=1)
+            axis.plot(
+                [place, place + 1],
+                [start, end],
+                color="0.75",
+                zorder=1,
+            )
     for place, (role, neurons) in enumerate(zip(roles, layers)):
+        places = np.full(len(neurons), place)
         axis.scatter(
-            np.full(len(neurons), place),
+            places,
             neurons,
             s=500,
             color=LAYER_COLORS[role],
             zorder=2,
         )
+        top = tallest / 2 + 0.2
         axis.text(
-            place, max(units) / 2 + 0.2, f"{role}\nlayer", ha="center", va="bottom"
+            place,
+            top,
+            f"{role}\nlayer",
+            ha="center",
+            va="bottom",
         )
-    axis.set(
-        xlim=(-0.5, len(units) - 0.5), ylim=(-max(units) / 2 - 0.2, max(units) / 2 + 1)
-    )
+    axis.set_xlim(-0.5, len(units) - 0.5)
+    axis.set_ylim(-tallest / 2 - 0.2, tallest / 2 + 1)
     axis.axis("off")
-    return save_figure(figure, to_file)
+    return save_figure(axis.figure.figure, to_file)
 
 
 def plot_learning_curves(
-    history: History, to_file: PictureFile = None, *, title: str = ""
+    history: History,
+    to_file: PictureFile = None,
+    *,
+    title: str = "",
+    ax: Axes | None = None,
 ) -> Figure:
-    """Draw loss and accuracy over the epochs, training as lines and validation dashed, one panel per output.
+    """Draw loss and metrics over the epochs, for training and validation.
 
-    Takes a run's ``history``, or what ``fit`` returned; of a model with several outputs the total loss, their sum, is
-    not drawn. Raises an InputError for anything that is not a history. Follows "Sequential API vs Functional API model
-    in Keras", its learning curves.
+    Takes a run's ``history``, or what ``fit`` returned. A model with several outputs
+    gets one panel per output; what belongs to none of them, as the total loss, is not
+    drawn. ``<name>_loss`` belongs to an output if an output has another metric, as
+    ``<name>_accuracy``. The curves of a diverged run end at its last finite values.
+    Draws a single panel into ``ax`` if given. Raises an InputError for anything that is
+    not a history, and for ``ax`` with several outputs. Follows "Sequential API vs
+    Functional API model in Keras", its learning curves.
 
-    >>> figure = plot_learning_curves(run.history)
+    >>> figure = kmw.plot_learning_curves(run.history)
     """
-    history = as_history(history)
-    names = [name for name in history if not name.startswith("val_")]
-    outputs = [
-        name.removesuffix("loss") for name in names if name.endswith("_loss")
-    ] or [""]
-    figure, axes = plt.subplots(
-        1,
-        len(outputs),
-        figsize=(1 + 7 * len(outputs), 5),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis, output in zip(axes.flat, outputs):
-        panel = history[
-            [name for name in history if name.removeprefix("val_").startswith(output)]
-        ]
-        for name in (name for name in names if name in panel):
-            (line,) = axis.plot(panel[name], marker="o", markersize=3, label=name)
-            if f"val_{name}" in panel:
-                axis.plot(
-                    panel[f"val_{name}"],
-                    "--",
-                    color=line.get_color(),
-                    label=f"val_{name}",
-                )
-        # The losses of a diverged run are infinite or NaN, and its curves end there.
-        axis.set_ylim(
-            0,
-            1.05
-            * max(
-                [1, *(value for value in panel.to_numpy().flat if np.isfinite(value))]
-            ),
+    table = as_history(history)
+    outputs = _metrics_by_output(list(table))
+    if ax is not None and len(outputs) > 1:
+        raise InputError(
+            "`ax` should be given for the history of one output. Received: a history "
+            f"of the outputs {', '.join(outputs)}. Select the columns of one of them."
         )
-        _label_epochs(axis, "loss and accuracy")
-    figure.suptitle(title)
-    return save_figure(figure, to_file)
+    if ax is not None:
+        axes = [ax]
+        ax.set_title(title)
+    else:
+        figure = _new_figure(1 + 7 * len(outputs), 5)
+        axes = list(figure.subplots(1, len(outputs), squeeze=False)[0])
+        figure.suptitle(title)
+    for axis, (output, metrics) in zip(axes, outputs.items()):
+        _draw_curves(axis, table, metrics)
+        names = [name.removeprefix(f"{output}_") for name in metrics]
+        axis.set_ylabel(" and ".join(names) if len(names) < 3 else "loss and metrics")
+        if output:
+            axis.set_title(output)
+    return save_figure(axes[0].figure.figure, to_file)
 
 
 def plot_article_comparison(
-    comparison: pd.DataFrame, to_file: PictureFile = None, *, title: str = ""
+    comparison: pd.DataFrame,
+    to_file: PictureFile = None,
+    *,
+    title: str = "",
 ) -> Figure:
-    """Draw a run as lines, the article's log as points, and the interval of our other seeds as a band.
+    """Draw a run as lines, the article's log as points, our other seeds as bands.
 
-    Takes what ``compare_with_article`` returns, or raises an InputError. Every output gets a panel for its loss and one
-    for its accuracy. Follows "Sequential API vs Functional API model in Keras", its logs.
+    Takes what ``compare_with_article`` returns, or raises an InputError. Each metric
+    has a panel with the 95% prediction interval, and below it a strip that shows how
+    far each value lies from the mean of our seeds: within ±1, it lies in the interval.
+    The strip is linear up to ±1 and logarithmic beyond. Follows "Sequential API vs
+    Functional API model in Keras", its logs.
 
-    >>> figure = plot_article_comparison(compare_with_article(run.history, "sequential"))
+    >>> comparison = kmw.compare_with_article(run.history, "sequential")
+    >>> figure = kmw.plot_article_comparison(comparison)
     """
-    needed = {"epoch", "metric", "article", "measured", "low", "high"}
-    if (
-        not isinstance(comparison, pd.DataFrame)
-        or comparison.empty
-        or not needed <= set(comparison)
-    ):
+    needed = {"epoch", "metric", "article", "measured", "mean", "low", "high"}
+    is_table = isinstance(comparison, pd.DataFrame) and not comparison.empty
+    if not is_table or not needed.issubset(comparison.columns):
         raise InputError(
-            "`comparison` should be what compare_with_article returns",
-            f"{comparison!r:.80}",
+            "`comparison` should be what compare_with_article returns. "
+            f"Received: {type(comparison).__name__} {str(comparison)[:80]!r}."
         )
-    tables = {
-        metric: table.set_index("epoch")
-        for metric, table in comparison.groupby("metric")
-    }
-    accuracies = [
-        name
-        for name in tables
-        if name.endswith("accuracy") and not name.startswith("val_")
-    ]
-    size = (10, 4 * len(accuracies))
-    figure, axes = plt.subplots(
-        len(accuracies),
-        2,
-        figsize=size,
+    rows = list(_metrics_by_output(list(comparison["metric"].unique())).values())
+    columns = max(len(metrics) for metrics in rows)
+    figure = _new_figure(5 * columns, 0.8 + 4.2 * len(rows))
+    figure.suptitle(title)
+    heights = [3, 1] * len(rows)
+    grid = figure.subplots(
+        2 * len(rows),
+        columns,
         squeeze=False,
         sharex=True,
-        layout="constrained",
+        height_ratios=heights,
     )
-    panels = [
-        name
-        for accuracy in accuracies
-        for name in (accuracy.replace("accuracy", "loss"), accuracy)
-    ]
-    for axis, name in zip(axes.flat, panels):
-        for metric, style in ((name, "-"), (f"val_{name}", "--")):
-            table = tables[metric]
-            (line,) = axis.plot(table["measured"], style, label=f"{metric}, measured")
-            color = line.get_color()
-            axis.plot(
-                table["article"],
-                "o",
-                markersize=4,
-                color=color,
-                label=f"{metric}, article",
-            )
-            band = {
-                "color": color,
-                "alpha": 0.2,
-                "linewidth": 0,
-                "label": f"{metric}, 95 % of other seeds",
-            }
-            axis.fill_between(table.index, table["low"], table["high"], **band)
-        _label_epochs(axis, name)
-    figure.suptitle(title)
+    for row, metrics in enumerate(rows):
+        for column, metric in enumerate(metrics):
+            panel, strip = grid[2 * row : 2 * row + 2, column]
+            _draw_comparison(panel, strip, comparison, metric)
+        label = "distance from\nthe seeds' mean\n(1: the interval's\nedge)"
+        grid[2 * row + 1, 0].set_ylabel(label, fontsize=8)
+    for axis in grid[-1]:
+        axis.set_xlabel("epoch")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=2,
+    )
     return save_figure(figure, to_file)
 
 
 def plot_mistakes(
-    model: keras.Model, x: Any, y: Any, to_file: PictureFile = None, *, title: str = ""
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    to_file: PictureFile = None,
+    *,
+    title: str = "",
+    display_labels: Sequence[Any] | dict[str, Sequence[Any]] | None = None,
 ) -> Figure:
-    """Draw a model's confusion matrix beside the twelve digits that it gets most wrong.
+    """Draw a model's confusion matrix beside the twelve images it gets most wrong.
 
-    Takes ``x`` and ``y`` as ``model.evaluate`` does: images of shape (count, 28, 28) or (count, 784), or a list or a
-    dict of them, and their labels as whole numbers. Each digit has its label, the model's answer and the answer's
-    probability; a model with two outputs gets one row per output, and a pair is one question. Raises an InputError for
-    labels that do not belong to the model's outputs.
+    Takes ``x`` and ``y`` as ``model.evaluate`` does: images of any size, (count,
+    height, width), gray or with 1, 3 or 4 channels, or flat and square, such as
+    (count, 784), or a list or dict of them; and one integer label per image for each
+    output. Draws one row per output. ``display_labels`` are the names of the classes, or
+    a dict of them by output. A model with one value per answer says 0 or 1, and of a
+    pair of images "different" or "same". Answers outside of [0, 1] are taken for logits
+    and turned into probabilities. Raises an InputError for inputs that are not images,
+    and for labels or names that don't fit the outputs.
 
-    >>> figure = plot_mistakes(run.model, scale_pixels(x_test), y_test)
+    >>> images = kmw.scale_pixels(x_test)
+    >>> figure = kmw.plot_mistakes(run.model, images, y_test, title="A small run")
     """
-    from sklearn.metrics import ConfusionMatrixDisplay  # takes a second to import
-
-    heads = getattr(model, "output_names", []) or list(
-        y if isinstance(y, dict) else [model.name]
-    )  # a subclassed model
-    labels = [np.ravel(truth) for truth in _in_order(y, heads)]
-    outputs = (
-        keras.tree.flatten(model.predict(x, verbose=0)) if all(map(len, labels)) else []
-    )
-    right = [
-        truth.dtype.kind in "iu"
-        and len(truth) == len(found)
-        and {*truth} <= {*range(max(found.shape[1], 2))}
-        for truth, found in zip(labels, outputs)
-    ]
-    if not len(heads) == len(labels) == len(outputs) == sum(right):
-        expected = f"`y` should hold the labels of {len(heads)} outputs, one whole number per image"
-        received = [
-            f"{len(truth)} of {np.unique(truth)[:10].tolist()}" for truth in labels
-        ]
-        raise InputError(expected, " and ".join(received))
-    if len(heads) == 1:
-        heads = [title or model.name]
-    inputs = [
-        t.name
-        for t in getattr(model, "inputs", None) or []
-        if not isinstance(x, dict) or t.name in x
-    ]
-    images = [np.reshape(image, (-1, 28, 28)) for image in _in_order(x, inputs)]
-    if len(images) > len(outputs):
-        images = [np.concatenate(images, axis=2)]
-    figure = plt.figure(figsize=(12, 5 * len(outputs)), layout="constrained")
-    halves = figure.subfigures(len(outputs), squeeze=False)[:, 0]
-    for half, name, truth, shown, found in zip(halves, heads, labels, images, outputs):
-        names = np.arange(10)
-        if found.shape[1] == 1:
-            found, names = (
-                np.hstack([1 - found, found]),
-                np.array(["different", "same"]),
-            )
-        answers = found.argmax(axis=1)
-        left, right = half.subfigures(1, 2, width_ratios=[1, 1.4])
-        style = {
-            "labels": range(len(names)),
-            "display_labels": names,
-            "colorbar": False,
-            "cmap": "Blues",
-        }
-        ConfusionMatrixDisplay.from_predictions(
-            truth, answers, ax=left.subplots(), **style
+    images = _input_images(model, x)
+    answers = _named_answers(model, model.predict(x, verbose=0))
+    labels = _as_list(y, list(answers))
+    if len(labels) != len(answers):
+        raise InputError(
+            f"`y` should hold labels for {len(answers)} outputs, "
+            f"{', '.join(answers)}. Received: labels for {len(labels)}."
         )
-        surest = np.argsort(found[np.arange(len(truth)), truth], kind="stable")
-        worst = surest[answers[surest] != truth[surest]][:12]
-        titles = [
-            f"{names[truth[i]]} taken for {names[answers[i]]}\n({found[i].max():.2f})"
-            for i in worst
-        ]
-        _show_digits(right.subplots(3, 4), shown[worst], titles)
-        half.suptitle(f"{name}: {np.mean(answers == truth):.2%} right")
+    if len(images) == len(answers):
+        shown = images
+    else:
+        shown = [np.concatenate(images, axis=2)] * len(answers)
+    # More classes need more room for their counts.
+    classes = max(values.shape[-1] for values in answers.values())
+    side = min(5 + max(0, classes - 10) / 5, 12)
+    figure = _new_figure(7 + side, side * len(answers))
+    halves = figure.subfigures(len(answers), squeeze=False)[:, 0]
+    for half, name, truth, pictures in zip(halves, answers, labels, shown):
+        is_pair = answers[name].shape[1:] == (1,) and len(images) == 2
+        probabilities = _as_probabilities(name, answers[name])
+        truth = _as_labels(name, truth, probabilities.shape)
+        names = _class_names(name, display_labels, probabilities.shape[1], is_pair)
+        _draw_mistakes(half, truth, probabilities, names, pictures)
+        heading = name if len(answers) > 1 else title or model.name
+        right = np.mean(probabilities.argmax(axis=1) == truth)
+        heading = f"{heading}: {right:.2%} right"
+        if not np.isfinite(probabilities).all():
+            heading += " (some answers are not finite)"
+        half.suptitle(heading)
+    return save_figure(figure, to_file)
+
+
+def plot_predictions(
+    images: Any,
+    predictions: pd.DataFrame,
+    to_file: PictureFile = None,
+) -> Figure:
+    """Draw each picture as the network sees it, beside its probabilities as bars.
+
+    Takes what ``predict_digits`` took and returned. A picture that shows no digit gets
+    an empty row. Writes ``to_file`` (.png, .svg or .pdf) if given. Raises an InputError
+    for the predictions of more or fewer pictures, or an unsupported file extension.
+
+    >>> predictions = kmw.predict_digits(run.model, "three.png")
+    >>> figure = kmw.plot_predictions("three.png", predictions)
+    """
+    # Imported here, because the import of scikit-image takes long.
+    from keras_model_wars.predicting import _name_pictures, prepare_image
+
+    pictures, names = _name_pictures(images)
+    wide = predictions.index.nlevels
+    if len(pictures) != wide * len(predictions):
+        raise InputError(
+            "`predictions` should be what predict_digits returns for the "
+            f"{len(pictures)} `images`. Received: {len(predictions)} rows."
+        )
+    is_same = np.ravel(predictions.index.to_list()).tolist() == names
+    prepared = predictions.attrs.get("prepared", {}) if is_same else {}
+    figure = _new_figure(3.6 + 2 * wide, 2.8 * len(predictions))
+    ratios = [*[1] * wide, 1.4]
+    grid = figure.subplots(
+        len(predictions),
+        wide + 1,
+        squeeze=False,
+        width_ratios=ratios,
+    )
+    for axis, picture, name in zip(grid[:, :-1].flat, pictures, names):
+        seen = prepared.get(name)
+        try:
+            seen = prepare_image(picture, name) if seen is None else seen
+            axis.imshow(
+                seen,
+                cmap="gray",
+                vmin=0,
+                vmax=255,
+            )
+            axis.set(xticks=[], yticks=[])
+        except InputError:
+            _write_instead(axis, "no digit")
+        _set_title(axis, os.path.basename(name), width=20)
+    for axis, row in zip(grid[:, -1], predictions.to_numpy()):
+        _draw_probabilities(axis, predictions.columns, row)
     return save_figure(figure, to_file)
 
 
 def save_figure(figure: Figure, to_file: PictureFile) -> Figure:
-    """Write a figure if a file is named, and return it closed in pyplot: left open, a notebook shows it twice."""
-    plt.close(figure)
+    """Write a figure if a file is named, and return it."""
     if to_file is not None:
         picture_path(to_file)
         with replacing(to_file) as temporary:
@@ -366,23 +373,504 @@ def save_figure(figure: Figure, to_file: PictureFile) -> Figure:
     return figure
 
 
-def _in_order(values: Any, names: list[str]) -> list[Any]:
-    """Return what a model takes or should answer as a list in the model's own order, as ``evaluate`` finds it."""
-    if isinstance(values, dict):
-        return [values.get(name) for name in names or values]
-    return list(values) if len(names) > 1 else [values]
+def _new_figure(width: float, height: float) -> Figure:
+    """Return a figure that pyplot forgets: otherwise a notebook shows it twice."""
+    figure = plt.figure(figsize=(width, height), layout="constrained")
+    plt.close(figure)
+    return figure
 
 
-def _show_digits(axes: np.ndarray, images: np.ndarray, titles: Any) -> None:
+def _require_integer(name: str, value: Any, highest: int) -> None:
+    if not isinstance(value, (int, np.integer)) or not 1 <= value <= highest:
+        raise InputError(
+            f"`{name}` should be an integer from 1 to {highest}. "
+            f"Received: {name}={value!r}."
+        )
+
+
+# Images
+
+
+def _as_array(values: Any) -> np.ndarray:
+    """Return an array, an empty one for what NumPy refuses, such as ragged lists."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return np.empty(0)
+
+
+def _as_images(x: Any) -> np.ndarray | None:
+    """Return images as (count, height, width) or with channels, or None for others."""
+    images = _as_array(x)
+    if images.dtype.kind not in "biuf" or images.size == 0:
+        return None
+    if images.ndim == 4 and images.shape[3] == 1:
+        return images[..., 0]
+    if images.ndim == 2:
+        side = math.isqrt(images.shape[1])
+        is_square = side > 1 and side**2 == images.shape[1]
+        return images.reshape(-1, side, side) if is_square else None
+    is_color = images.ndim == 4 and images.shape[3] in (3, 4)
+    return images if images.ndim == 3 or is_color else None
+
+
+def _show_images(
+    axes: np.ndarray,
+    images: np.ndarray,
+    titles: Sequence[str],
+    width: int,
+) -> None:
     for axis in axes.flat:
         axis.axis("off")
+    low, high = images.min(initial=0), images.max(initial=0)
+    is_color = images.ndim == 4
+    if is_color and images.dtype.kind == "f" and (low < 0 or high > 1):
+        images = (images - low) / (high - low)
+    # Drawings on black, such as MNIST's, are shown as ink on paper.
+    is_ink = images.size > 0 and np.median(images) == images.min()
     for axis, image, title in zip(axes.flat, images, titles):
-        axis.imshow(image, cmap="gray_r")
-        axis.set_title(title, fontsize=9)
+        axis.imshow(image, cmap="gray_r" if is_ink else "gray")
+        _set_title(axis, title, width)
 
 
-def _label_epochs(axis: plt.Axes, name: str) -> None:
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.set(xlabel="epoch", ylabel=name)
-    axis.grid(True, alpha=0.4)
+def _set_title(axis: Axes, title: str, width: int) -> None:
+    """Set a title that ends before its neighbor's, a line for each in ``title``."""
+    lines = [
+        textwrap.fill(line, width, max_lines=2, placeholder=" …")
+        for line in title.splitlines()
+    ]
+    axis.set_title(
+        "\n".join(lines),
+        fontsize=9,
+        parse_math=False,
+    )
+
+
+# Diagrams
+
+
+def _layer_graph(model: keras.Model) -> pygraphviz.AGraph:
+    """Return a model's layers and the arrows between them as a graph to draw."""
+    if isinstance(model, keras.Sequential) and getattr(model, "inputs", None):
+        # A Sequential model has no input layer to draw.
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
+    graph = pygraphviz.AGraph(
+        directed=True,
+        strict=False,
+        splines="ortho",
+    )
+    graph.node_attr.update(shape="plain", fontname="Helvetica")
+    graph.edge_attr["penwidth"] = "2"
+    if not isinstance(model, keras.Function):
+        graph.add_node(id(model), label=_layer_label(model, "hidden", []))
+        return graph
+    arrows = connections(model)
+    inputs = [tensor._keras_history.operation for tensor in model.inputs]
+    outputs = [tensor._keras_history.operation for tensor in model.outputs]
+    # Without the operations that compute a mask, which are no connections.
+    roles = dict.fromkeys([*inputs, *itertools.chain(*arrows), *outputs], "hidden")
+    roles.update(dict.fromkeys(outputs, "output"))
+    roles.update(dict.fromkeys(inputs, "input"))
+    for layer, role in roles.items():
+        graph.add_node(id(layer), label=_layer_label(layer, role, roles))
+    for source, target in arrows:
+        graph.add_edge(id(source), id(target))
+    graph.graph_attr["label"] = _legend()
+    return graph
+
+
+def _legend() -> str:
+    cells = [
+        f'<td bgcolor="{color}"><font face="helvetica" color="white">{role} layer'
+        "</font></td>"
+        for role, color in LAYER_COLORS.items()
+    ]
+    table = '<table border="0" cellspacing="8" cellpadding="6">'
+    return f"<{table}<tr>{''.join(cells)}</tr></table>>"
+
+
+def _layer_label(layer: keras.Operation, role: str, drawn: Iterable[Any]) -> str:
+    """Return a box as Keras draws it, in the color of its role and with text escaped."""
+    color = LAYER_COLORS[role]
+    title = f"<b>{_escape(layer.name)}</b> ({_escape(type(layer).__name__)})"
+    title = f'<font point-size="16" color="white">{title}</font>'
+    rows = [f'<td colspan="2" bgcolor="{color}">{title}</td>']
+    activation = getattr(layer, "activation", None)
+    if activation is not None:
+        function = getattr(activation, "func", activation)  # of a functools.partial
+        name = getattr(function, "__name__", type(function).__name__)
+        rows.append(_cell("Activation", name, 'colspan="2"'))
+    output = _shapes(layer, "output", drawn)
+    if isinstance(layer, keras.layers.InputLayer):
+        rows.append(_cell("Output shape", output, 'colspan="2"'))
+    else:
+        input_cell = _cell("Input shape", _shapes(layer, "input", drawn))
+        rows.append(input_cell + _cell("Output shape", output))
+    table = f'<table border="0" cellborder="1" bgcolor="{color}" cellpadding="10">'
+    lines = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<{table}{lines}</table>>"
+
+
+def _cell(name: str, value: Any, options: str = "") -> str:
+    text = f'<font point-size="14">{name}: <b>{_escape(value)}</b></font>'
+    return f'<td bgcolor="white" {options}>{text}</td>'
+
+
+def _escape(text: Any) -> str:
+    # Graphviz replaces a backslash and the letter that follows.
+    return html.escape(str(text)).replace("\\", "\\\\")
+
+
+def _shapes(layer: keras.Operation, side: str, drawn: Iterable[Any]) -> Any:
+    """Return the shapes of a layer's ``input`` or ``output``, or a question mark."""
+    try:
+        tensors = keras.tree.flatten(getattr(layer, side))
+    except (AttributeError, ValueError):  # never called on a symbolic tensor
+        return "?"
+    # A mask comes from an operation that is not drawn.
+    own = [tensor for tensor in tensors if tensor._keras_history.operation in drawn]
+    shapes = [tensor.shape for tensor in own or tensors]
+    return shapes[0] if len(shapes) == 1 else shapes
+
+
+def _highest_dpi(graph: pygraphviz.AGraph) -> int:
+    """Return how many dots per inch Cairo can draw and Pillow opens without warning."""
+    graph.layout(prog="dot")
+    corners = graph.graph_attr["bb"].split(",")
+    inches = [float(corner) / 72 + 1 for corner in corners[2:]]  # with the margins
+    by_side = 32_000 / max(inches)
+    by_area = math.sqrt(80_000_000 / math.prod(inches))
+    return max(1, int(min(by_side, by_area)))
+
+
+@contextmanager
+def _without_font_warnings() -> Iterator[None]:
+    """Hold back what Graphviz's Fontconfig says about the system's own settings."""
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+            written.seek(0)
+            for line in written:
+                if not line.startswith(b"Fontconfig warning"):
+                    os.write(2, line)
+
+
+# Curves
+
+
+def _metrics_by_output(names: list[str]) -> dict[str, list[str]]:
+    """Return the metrics of each output, the loss first; one output has no name."""
+    metrics = list(dict.fromkeys(name.removeprefix("val_") for name in names))
+    metrics.sort(key=lambda name: not name.endswith("loss"))
+    candidates = [
+        name.removesuffix("_loss") for name in metrics if name.endswith("_loss")
+    ]
+    owners = {name: _longest_prefix(name, candidates) for name in metrics}
+    by_output = {
+        output: [name for name in metrics if owners[name] == output]
+        for output in candidates
+    }
+    # A metric of a single output can be called center_loss or kl_loss as well.
+    has_others = any(len(owned) > 1 for owned in by_output.values())
+    return by_output if len(by_output) > 1 and has_others else {"": metrics}
+
+
+def _longest_prefix(name: str, outputs: list[str]) -> str:
+    """Return the output of a metric: of digit_even_accuracy not digit but digit_even."""
+    owners = [output for output in outputs if name.startswith(f"{output}_")]
+    return max(owners, key=len, default="")
+
+
+def _draw_curves(axis: Axes, table: pd.DataFrame, metrics: list[str]) -> None:
+    for metric, style in zip(metrics, itertools.cycle(METRIC_STYLES)):
+        _draw_line(axis, table, metric, style, TRAINING_COLOR)
+        _draw_line(axis, table, f"val_{metric}", style, VALIDATION_COLOR)
+    if not any(np.isfinite(line.get_ydata()).any() for line in axis.lines):
+        _write_instead(axis, "no finite values")
+    else:
+        _label_epochs(axis)
+    axis.set_xlabel("epoch")
     axis.legend(fontsize=9)
+
+
+def _write_instead(axis: Axes, text: str) -> None:
+    """Say why axes are empty."""
+    axis.text(
+        0.5,
+        0.5,
+        text,
+        ha="center",
+        transform=axis.transAxes,
+    )
+    axis.set(xticks=[], yticks=[])
+
+
+def _draw_line(
+    axis: Axes,
+    table: pd.DataFrame,
+    name: str,
+    style: str,
+    color: str,
+) -> None:
+    if name not in table:
+        return
+    # Missing values are bridged; infinite ones, of a diverged run, interrupt the line.
+    values = _finite(table[name].dropna())
+    marker = "o" if len(values) <= 30 else None  # or they can't be told apart
+    axis.plot(
+        values,
+        style,
+        marker=marker,
+        markersize=3,
+        color=color,
+        label=name,
+    )
+
+
+def _finite(values: pd.Series) -> pd.Series:
+    return values.replace([np.inf, -np.inf], np.nan)
+
+
+def _label_epochs(axis: Axes) -> None:
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axis.grid(True, alpha=0.4)
+
+
+def _draw_comparison(
+    panel: Axes,
+    strip: Axes,
+    comparison: pd.DataFrame,
+    metric: str,
+) -> None:
+    """Draw the values of a metric, and below how far they are from the seeds' mean."""
+    tables = dict(list(comparison.set_index("epoch").groupby("metric")))
+    strip.axhspan(-1, 1, color="0.88")
+    if metric in tables:
+        _draw_part(panel, strip, tables[metric], "training", TRAINING_COLOR)
+    if f"val_{metric}" in tables:
+        table = tables[f"val_{metric}"]
+        _draw_part(panel, strip, table, "validation", VALIDATION_COLOR)
+    panel.set_ylabel(metric)
+    _label_epochs(panel)
+    _label_epochs(strip)
+    strip.set_yscale("symlog", linthresh=1)
+    strip.yaxis.set_major_formatter("{x:g}")
+    strip.tick_params(axis="y", labelsize=8)
+    farthest = max(abs(limit) for limit in strip.get_ylim())
+    strip.set_ylim(-1.2 * farthest, 1.2 * farthest)
+
+
+def _draw_part(
+    panel: Axes,
+    strip: Axes,
+    table: pd.DataFrame,
+    part: str,
+    color: str,
+) -> None:
+    """Draw the training's or the validation's values, and their residuals."""
+    measured = _finite(table["measured"])
+    article = table["article"]
+    panel.plot(
+        measured,
+        "x-",
+        markersize=4,
+        color=color,
+        label=f"{part}: this run",
+    )
+    panel.plot(
+        article,
+        "o",
+        markersize=3,
+        color=color,
+        label=f"{part}: the article",
+    )
+    panel.fill_between(
+        table.index,
+        table["low"],
+        table["high"],
+        color=color,
+        alpha=0.2,
+        linewidth=0 if len(table) > 1 else 4,  # a single epoch has no width to fill
+        label=f"{part}: 95% prediction interval of other seeds",
+    )
+    half = (table["high"] - table["low"]) / 2
+    strip.plot((measured - table["mean"]) / half, "x", markersize=4, color=color)
+    strip.plot((article - table["mean"]) / half, "o", markersize=3, color=color)
+
+
+# Mistakes and predictions
+
+
+def _as_list(values: Any, names: list[str]) -> list[Any]:
+    """Return a model's inputs or labels in its own order, as ``evaluate`` does."""
+    if isinstance(values, dict):
+        named = [values[name] for name in names if name in values]
+        return named or list(values.values())  # a subclassed model has no names
+    is_list = isinstance(values, (list, tuple))
+    if is_list and any(_as_array(value).ndim for value in values):
+        return list(values)
+    return [values]
+
+
+def _named_answers(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
+    """Return the answers of each output by its name."""
+    if isinstance(predicted, dict):
+        return predicted
+    if not isinstance(predicted, (list, tuple)):
+        predicted = [predicted]
+    generic = [f"output_{place}" for place in range(1, len(predicted) + 1)]
+    names = getattr(model, "output_names", generic)  # Functional models have them
+    return dict(zip(names, predicted))
+
+
+def _input_images(model: keras.Model, x: Any) -> list[np.ndarray]:
+    """Return those of a model's inputs that are images."""
+    inputs = getattr(model, "inputs", None) or []
+    values = _as_list(x, [tensor.name for tensor in inputs])
+    # A vector beside an image is no image, even if it has 16 values.
+    spatial = [value for value in values if _as_array(value).ndim > 2]
+    images = [_as_images(value) for value in spatial or values]
+    found = [image for image in images if image is not None]
+    if len({image.shape for image in found}) != 1:
+        raise InputError(
+            "`x` should hold images of one shape, (height, width), with 1, 3 or 4 "
+            "channels or flat and square. Received: shapes "
+            f"{', '.join(str(_as_array(value).shape) for value in values)}."
+        )
+    return found
+
+
+def _as_probabilities(name: str, answers: np.ndarray) -> np.ndarray:
+    """Return the probability of each class; one value is that of the second of two."""
+    if answers.ndim != 2:
+        raise InputError(
+            f"The model's output '{name}' should hold one answer per image. "
+            f"Received: shape {answers.shape}."
+        )
+    is_logits = np.any((answers < -1e-6) | (answers > 1 + 1e-6))
+    if answers.shape[1] > 1:
+        softmax = keras.ops.softmax
+        return keras.ops.convert_to_numpy(softmax(answers)) if is_logits else answers
+    if is_logits:
+        answers = keras.ops.convert_to_numpy(keras.ops.sigmoid(answers))
+    return np.hstack([1 - answers, answers])
+
+
+def _as_labels(name: str, truth: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Return an output's labels as integers, or raise an InputError."""
+    count, classes = shape
+    labels = _as_array(truth)
+    fits = labels.shape in ((count,), (count, 1)) and labels.dtype.kind in "biuf"
+    if not fits or not np.isin(labels, np.arange(classes)).all():
+        raise InputError(
+            f"`y` should hold one integer from 0 to {classes - 1} per image for the "
+            f"output '{name}'. Received: shape {labels.shape}, values "
+            f"{labels.ravel()[:9].tolist()}. Turn one-hot labels into y.argmax(axis=1)."
+        )
+    return labels.ravel().astype(int)
+
+
+def _class_names(
+    output: str,
+    display_labels: Any,
+    classes: int,
+    is_pair: bool,
+) -> list[str]:
+    if isinstance(display_labels, dict):
+        display_labels = display_labels.get(output)
+    if display_labels is None:
+        display_labels = ["different", "same"] if is_pair else range(classes)
+    if len(display_labels) != classes:
+        raise InputError(
+            f"`display_labels` should hold {classes} names for the output '{output}'. "
+            f"Received: {len(display_labels)} names."
+        )
+    return [str(name) for name in display_labels]
+
+
+def _draw_mistakes(
+    half: Any,
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    names: list[str],
+    images: np.ndarray,
+) -> None:
+    """Draw one output's confusion matrix, and the images it gets most wrong."""
+    answers = probabilities.argmax(axis=1)
+    left, right = half.subfigures(1, 2, width_ratios=[1, 1.4])
+    _draw_matrix(left.subplots(), truth, answers, names)
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    surest = np.argsort(of_truth, kind="stable")
+    worst = surest[answers[surest] != truth[surest]][:12]
+    titles = [
+        f"{names[truth[place]]} taken for {names[answers[place]]}\n"
+        f"probability {probabilities[place].max():.2f}"
+        for place in worst
+    ]
+    _show_images(
+        right.subplots(3, 4),
+        images[worst],
+        titles,
+        width=24,
+    )
+    heading = f"The {len(worst)} most wrong, with the answer's probability"
+    right.suptitle(heading if len(worst) else "No mistakes", fontsize=10)
+
+
+def _draw_matrix(
+    axis: Axes,
+    truth: np.ndarray,
+    answers: np.ndarray,
+    names: list[str],
+) -> None:
+    """Draw a confusion matrix whose colors show the mistakes alone."""
+    # Imported here, because it takes a second.
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
+    counts = confusion_matrix(truth, answers, labels=range(len(names)))
+    mistakes = counts - np.diag(np.diag(counts))
+    plain = [name.replace("$", r"\$") for name in names]  # no formulas
+    display = ConfusionMatrixDisplay(mistakes, display_labels=plain)
+    is_short = max(len(name) for name in names) < 3
+    display.plot(
+        ax=axis,
+        cmap=MISTAKES_COLORMAP,
+        colorbar=False,
+        values_format="d",
+        xticks_rotation="horizontal" if is_short else "vertical",
+        text_kw={"fontsize": min(10, 300 / len(names))},
+    )
+    for place, count in enumerate(np.diag(counts)):
+        display.text_[place, place].set_text(str(count))
+    axis.set_title("Colors: mistakes only", fontsize=10)
+
+
+def _draw_probabilities(axis: Axes, labels: pd.Index, row: np.ndarray) -> None:
+    if np.isnan(row).all():
+        _write_instead(axis, "no digit")
+        return
+    places = np.arange(len(row))
+    axis.barh(places, row, color=LAYER_COLORS["output"])
+    for place, value in enumerate(row):
+        axis.text(
+            1.03,
+            place,
+            f"{value:.2f}",
+            va="center",
+            fontsize=8,
+        )
+    # From the top down, and a single bar no broader than one of ten.
+    middle = (len(row) - 1) / 2
+    axis.set(
+        xlim=(0, 1),
+        ylim=(middle + 5, middle - 5),
+        xticks=[0, 0.5, 1],
+    )
+    axis.set_yticks(places, [str(label) for label in labels])
+    axis.set_xlabel("probability")
+    axis.set_ylabel(labels.name)

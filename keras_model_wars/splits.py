@@ -4,12 +4,29 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_model_wars.checks import InputError, array, whole_number
+from keras_model_wars.checks import InputError
 from keras_model_wars.mnist import Mnist
+
+Arrays = dict[str, np.ndarray]
+ImagesAndLabels = tuple[np.ndarray, np.ndarray]
 
 
 class Splits(NamedTuple):
-    """The digits of one experiment: each part is a pair (x, y) as ``model.fit`` takes it."""
+    """Hold one experiment's data, each part a pair (x, y) as ``model.fit`` takes it.
+
+    ``x`` and ``y`` are arrays, or dicts of arrays for a model with several inputs or
+    outputs. A preparation of your own returns one of these from MNIST's arrays:
+
+    >>> x = kmw.scale_pixels(x_train)
+    >>> test = (kmw.scale_pixels(x_test), y_test)
+    >>> own = kmw.splits.Splits(
+    ...     train=(x[500:], y_train[500:]),
+    ...     validation=(x[:500], y_train[:500]),
+    ...     test=test,
+    ... )
+    >>> own.validation[0].shape
+    (500, 28, 28)
+    """
 
     train: tuple[Any, Any]
     validation: tuple[Any, Any]
@@ -17,135 +34,223 @@ class Splits(NamedTuple):
 
 
 def scale_pixels(x: np.ndarray) -> np.ndarray:
-    """Scale images from whole numbers in [0, 255] to float32 in [0, 1].
+    """Scale images from integers in [0, 255] to float32 in [0, 1].
 
-    Takes an array of any shape. Raises an InputError for anything but whole numbers from 0 to 255, so that nothing is
-    scaled twice. Follows "Sequential API vs Functional API model in Keras", the preparation of the data.
+    Takes an array of any shape. Raises an InputError for anything but integers from 0
+    to 255, so that nothing is scaled twice. Follows "Sequential API vs Functional API
+    model in Keras", the preparation of the data.
 
-    >>> scale_pixels(np.array([0, 255], dtype="uint8"))
+    >>> kmw.scale_pixels(np.array([0, 255], dtype="uint8"))
     array([0., 1.], dtype=float32)
     """
-    x = array(
-        "x", x, "pixels as whole numbers from 0 to 255, as they were loaded", kinds="iu"
-    )
-    if x.dtype != np.uint8 and x.size and not (x.min() >= 0 and x.max() <= 255):
+    x = _as_array("x", x)
+    if x.dtype.kind not in "iu":
         raise InputError(
-            "`x` should be pixels as whole numbers from 0 to 255",
-            f"{x.min()} to {x.max()}",
+            "`x` should be pixels as integers from 0 to 255, not scaled yet. "
+            f"Received: dtype={x.dtype}."
+        )
+    if x.size and (x.min() < 0 or x.max() > 255):
+        raise InputError(
+            "`x` should be pixels as integers from 0 to 255. "
+            f"Received: values from {x.min()} to {x.max()}."
         )
     return np.divide(x, np.float32(255), dtype=np.float32)
 
 
 def split_validation(
     x: np.ndarray, y: np.ndarray, validation_size: int | None = None
-) -> tuple[tuple, tuple]:
-    """Set the first digits aside as the validation set, as the first article does.
+) -> tuple[ImagesAndLabels, ImagesAndLabels]:
+    """Set the first images aside as the validation set, as the first article does.
 
-    Takes images (count, 28, 28) and labels (count,) and returns ``(x_train, y_train), (x_val, y_val)``.
-    ``validation_size`` is by default one twelfth of the digits: 5,000 of 60,000. Raises an InputError if ``x`` and
-    ``y`` differ in length or either part would be empty. Follows "Sequential API vs Functional API model in Keras".
+    Takes images (count, 28, 28) and labels (count,), and returns ``(x_train, y_train),
+    (x_val, y_val)``. ``validation_size`` is by default one twelfth of the images: 5,000
+    of 60,000. Raises an InputError if ``x`` and ``y`` differ in length or either part
+    would be empty. Follows "Sequential API vs Functional API model in Keras".
 
-    >>> (x_train, y_train), (x_val, y_val) = split_validation(x_train, y_train)
+    >>> train, (x_val, y_val) = kmw.split_validation(x_train, y_train)
+    >>> x_val.shape
+    (375, 28, 28)
     """
-    x, y = _same_length(x, y)
-    size = max(1, len(x) // 12) if validation_size is None else validation_size
-    size = whole_number("validation_size", size, highest=len(x) - 1)
-    return (x[size:], y[size:]), (x[:size], y[:size])
+    x, y = _as_images_and_labels(x, y)
+    if validation_size is None:
+        validation_size = max(1, len(x) // 12)
+    _check_integer("validation_size", validation_size, lowest=1, highest=len(x) - 1)
+    validation = (x[:validation_size], y[:validation_size])
+    train = (x[validation_size:], y[validation_size:])
+    return train, validation
 
 
-def split_two_inputs(
-    x: np.ndarray, y: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Cut the digits into halves, in order, for the model with two inputs and two outputs.
+def split_two_inputs(x: np.ndarray, y: np.ndarray) -> tuple[Arrays, Arrays]:
+    """Cut the images into halves, in order, for a model with two inputs and outputs.
 
-    Takes images (count, 28, 28) and labels (count,). Returns ``{"input_a", "input_b"}`` and ``{"output_a",
-    "output_b"}``: the first half of the digits and their labels for a, the second for b, without an odd last digit.
-    Raises an InputError if ``x`` and ``y`` differ in length or hold fewer than two digits. Follows "Sequential API vs
+    Takes images (count, 28, 28) and labels (count,). Returns ``{"input_a", "input_b"}``
+    and ``{"output_a", "output_b"}``: the first half of the images and their labels for
+    a, the second for b; an odd last image is left out. Raises an InputError if ``x``
+    and ``y`` differ in length or hold fewer than two images. Follows "Sequential API vs
     Functional API model in Keras", the third model.
 
-    >>> inputs, outputs = split_two_inputs(x_train, y_train)
+    >>> inputs, outputs = kmw.split_two_inputs(x_train, y_train)
+    >>> inputs["input_b"].shape, outputs["output_b"].shape
+    ((2250, 28, 28), (2250,))
     """
-    x, y = _same_length(x, y)
+    x, y = _as_images_and_labels(x, y)
     half = len(x) // 2
     inputs = {"input_a": x[:half], "input_b": x[half : 2 * half]}
-    return inputs, {"output_a": y[:half], "output_b": y[half : 2 * half]}
+    outputs = {"output_a": y[:half], "output_b": y[half : 2 * half]}
+    return inputs, outputs
 
 
 def make_pairs(
     x: np.ndarray, y: np.ndarray, seed: int = 0
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Make pairs of digits, half of them showing the same digit, for the model with shared layers.
+) -> tuple[Arrays, np.ndarray]:
+    """Make pairs of images, half with the same label, for a model with shared layers.
 
-    Takes images (count, 28, 28) and labels (count,). Returns ``{"left", "right"}``, each (count, 28, 28), and labels
-    (count,) as uint8, 1 where both show the same digit. Every image is on the left once; its partner is drawn with
-    ``seed``, for half of them from the images of its own digit, for the rest evenly from the other digits. Raises an
-    InputError if ``x`` and ``y`` differ in length or ``y`` holds fewer than two different digits. Follows "Keras Model
-    Wars: Functional vs Sequential", its inputs "that share the same layers".
+    Takes images (count, 28, 28) and integer labels (count,). Returns ``{"left",
+    "right"}``, each (count, 28, 28), and labels (count,) as uint8, 1 where both images
+    have the same label. Every image is on the left once. Its partner is drawn with
+    ``seed``: for half of the images another one with the same label, for the rest one
+    with a different label, each label equally likely. No image is its own partner; an
+    image whose label occurs once gets a partner with a different label.
 
-    >>> pairs, same = make_pairs(x_train, y_train)
+    Raises an InputError if ``x`` and ``y`` differ in length, ``y`` holds fewer than two
+    labels, or more than half of the images have a label that occurs once. Follows
+    "Keras Model Wars: Functional vs Sequential", its inputs "that share the same
+    layers".
+
+    >>> pairs, same = kmw.make_pairs(x_train, y_train)
+    >>> pairs["right"].shape, int(same.sum())
+    ((4500, 28, 28), 2250)
     """
-    x, y = _same_length(
-        x, array("y", y, "one label per digit, whole numbers", kinds="iu")
-    )
-    seed = whole_number("seed", seed, lowest=0, highest=2**32 - 1)
-    digits = np.unique(y)
-    if y.ndim != 1 or len(digits) < 2:
-        expected = (
-            "`y` should have the shape (count,) and hold two or more different digits"
+    x, y = _as_images_and_labels(x, y)
+    _check_integer("seed", seed, lowest=0, highest=2**32 - 1)
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise InputError(
+            "`y` should have the shape (count,) and hold one integer label per image. "
+            f"Received: shape={y.shape}, dtype={y.dtype}."
         )
-        raise InputError(expected, f"shape {y.shape}, digits {digits[:10].tolist()}")
+    labels, label_of, counts = np.unique(y, return_inverse=True, return_counts=True)
+    can_match = np.flatnonzero(counts[label_of] > 1)
+    half = (len(y) + 1) // 2
+    if len(labels) < 2 or len(can_match) < half:
+        raise InputError(
+            "`y` should hold two or more different labels, and half of the images "
+            f"should share theirs with another image. Received: labels={len(labels)}, "
+            f"images={len(y)}, sharing={len(can_match)}. Pass more images."
+        )
     random = np.random.default_rng(seed)
-    same = random.permutation(np.arange(len(y)) < (len(y) + 1) // 2)
-    # One or more steps around the circle of digits never lead back to the digit itself.
-    steps = np.where(same, 0, random.integers(1, len(digits), len(y)))
-    wanted = digits[(np.searchsorted(digits, y) + steps) % len(digits)]
+    same = np.zeros(len(y), dtype=bool)
+    same[random.permutation(can_match)[:half]] = True
+    # Steps around a circle, at least one and short of a full turn, never lead back to
+    # the start: to the same label, or below to the image itself.
+    steps = random.integers(1, len(labels), size=len(y))
+    other_label = (label_of + steps) % len(labels)
     partner = np.empty(len(y), dtype=np.int64)
-    for digit in digits:
-        partner[wanted == digit] = random.choice(
-            np.flatnonzero(y == digit), np.count_nonzero(wanted == digit)
-        )
+    for label in range(len(labels)):
+        images = np.flatnonzero(label_of == label)
+        places = np.flatnonzero(same[images])
+        steps = random.integers(1, len(images), size=len(places))
+        partner[images[places]] = images[(places + steps) % len(images)]
+        seekers = np.flatnonzero(~same & (other_label == label))
+        partner[seekers] = random.choice(images, size=len(seekers))
     return {"left": x, "right": x[partner]}, same.astype(np.uint8)
 
 
 def prepare_digits(mnist: Mnist) -> Splits:
-    """Prepare MNIST for a model with one image and one label: scaled, the first twelfth as validation set."""
+    """Prepare MNIST for a model with one image as input and one label as output.
+
+    Takes ``(x_train, y_train), (x_test, y_test)`` as ``load_mnist`` returns them,
+    images (count, 28, 28) of integers. Scales the pixels to [0, 1] and sets the first
+    twelfth of the training data aside for validation. Follows "Sequential API vs
+    Functional API model in Keras", the preparation of the data.
+
+    >>> splits = kmw.splits.prepare_digits(kmw.load_mnist("sample"))
+    >>> [x.shape for x, y in splits]
+    [(4125, 28, 28), (375, 28, 28), (500, 28, 28)]
+    """
     (x_train, y_train), (x_test, y_test) = mnist
     train, validation = split_validation(scale_pixels(x_train), y_train)
-    return Splits(train, validation, (scale_pixels(x_test), y_test))
-
-
-def prepare_two_inputs(mnist: Mnist) -> Splits:
-    """Prepare MNIST for the third model: the training digits of ``prepare_digits`` in halves, a fifth to validate."""
-    (x_train, y_train), _, test = prepare_digits(mnist)
-    x, y = split_two_inputs(x_train, y_train)
-    # The last fifth, as Keras's own `validation_split=0.2` takes it.
-    size = int(len(y["output_a"]) * 0.8)
-    train = (
-        {name: a[:size] for name, a in x.items()},
-        {name: a[:size] for name, a in y.items()},
-    )
-    validation = (
-        {name: a[size:] for name, a in x.items()},
-        {name: a[size:] for name, a in y.items()},
-    )
-    return Splits(train, validation, split_two_inputs(*test))
+    return Splits(train, validation, test=(scale_pixels(x_test), y_test))
 
 
 def prepare_flat(mnist: Mnist) -> Splits:
-    """Prepare MNIST as ``prepare_digits`` does, with each image as a flat vector of 784 pixels."""
-    return Splits(*((x.reshape(-1, 784), y) for x, y in prepare_digits(mnist)))
+    """Prepare MNIST as ``prepare_digits`` does, each image as a vector of 784 pixels.
+
+    Follows "Keras Model Wars: Functional vs Sequential", whose models start with
+    ``Input(shape=(784,))``.
+
+    >>> splits = kmw.splits.prepare_flat(kmw.load_mnist("sample"))
+    >>> splits.test[0].shape
+    (500, 784)
+    """
+    return Splits(*[(x.reshape(-1, 784), y) for x, y in prepare_digits(mnist)])
+
+
+def prepare_two_inputs(mnist: Mnist) -> Splits:
+    """Prepare MNIST for the model with two inputs and two outputs.
+
+    Cuts the training and the test data of ``prepare_digits`` into halves with
+    ``split_two_inputs`` and validates with the last fifth of the training pairs, as
+    ``validation_split=0.2`` does. Follows "Sequential API vs Functional API model in
+    Keras", the third model.
+
+    >>> splits = kmw.splits.prepare_two_inputs(kmw.load_mnist("sample"))
+    >>> x, y = splits.train
+    >>> x["input_a"].shape, y["output_a"].shape
+    ((1649, 28, 28), (1649,))
+    """
+    (x_train, y_train), _, test = prepare_digits(mnist)
+    inputs, outputs = split_two_inputs(x_train, y_train)
+    train_size = int(len(outputs["output_a"]) * 0.8)
+    first = slice(train_size)
+    last = slice(train_size, None)
+    return Splits(
+        train=(_rows(inputs, first), _rows(outputs, first)),
+        validation=(_rows(inputs, last), _rows(outputs, last)),
+        test=split_two_inputs(*test),
+    )
 
 
 def prepare_pairs(mnist: Mnist) -> Splits:
-    """Prepare MNIST for the model with shared layers: pairs within each part of ``prepare_digits``."""
-    return Splits(*(make_pairs(x, y) for x, y in prepare_digits(mnist)))
+    """Prepare MNIST for the model with shared layers.
+
+    Makes pairs with ``make_pairs`` within each part of ``prepare_digits``, so that no
+    image of the validation or test data is seen in training. Follows "Keras Model Wars:
+    Functional vs Sequential", its inputs "that share the same layers".
+
+    >>> splits = kmw.splits.prepare_pairs(kmw.load_mnist("sample"))
+    >>> pairs, same = splits.validation
+    >>> pairs["left"].shape, same.shape
+    ((375, 28, 28), (375,))
+    """
+    return Splits(*[make_pairs(x, y) for x, y in prepare_digits(mnist)])
 
 
-def _same_length(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    x, y = array("x", x, "an array of images"), array("y", y, "an array of labels")
-    if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or len(x) < 2:
+def _rows(arrays: Arrays, rows: slice) -> Arrays:
+    return {name: array[rows] for name, array in arrays.items()}
+
+
+def _as_array(name: str, value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"`{name}` should be an array. Received: {error}.") from None
+
+
+def _as_images_and_labels(x: Any, y: Any) -> ImagesAndLabels:
+    x = _as_array("x", x)
+    y = _as_array("y", y)
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) < 2:
         raise InputError(
-            "`x` and `y` should be arrays of one length, two or more",
-            f"shapes {x.shape} and {y.shape}",
+            "`x` and `y` should be arrays of the same length, two or more. "
+            f"Received: shapes {x.shape} and {y.shape}."
         )
     return x, y
+
+
+def _check_integer(name: str, value: Any, lowest: int, highest: int) -> None:
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_integer or not lowest <= value <= highest:
+        raise InputError(
+            f"`{name}` should be an integer from {lowest} to {highest:,}. "
+            f"Received: {name}={value!r}."
+        )

@@ -3,13 +3,12 @@
 import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from unittest import mock
 
 import keras
 import numpy as np
 from keras import layers
 
-from keras_model_wars import EXPERIMENTS, Run, models, scale_pixels, train
+from keras_model_wars import EXPERIMENTS, Run, scale_pixels, train
 from keras_model_wars.mnist import Mnist
 from keras_model_wars.splits import Splits, prepare_digits
 
@@ -91,17 +90,9 @@ def train_version(version: Version, **settings: Any) -> Run:
     """Train a version as ``train`` does its model; ``settings`` are those of ``train``."""
     experiment = EXPERIMENTS[version.model]
     changed = dataclasses.replace(
-        experiment, prepare=version.prepare or experiment.prepare
+        experiment,
+        builder=version.build or experiment.builder,
+        prepare=version.prepare or experiment.prepare,
+        epochs=version.epochs,
     )
-    builder = f"build_{version.model}"
-    build = version.build or getattr(models, builder)
-    with (
-        mock.patch.dict(EXPERIMENTS, {version.model: changed}),
-        mock.patch.object(models, builder, build),
-    ):
-        return train(
-            version.model,
-            **{"epochs": version.epochs, "verbose": False}
-            | version.settings
-            | settings,
-        )
+    return train(changed, **({"verbose": False} | version.settings | settings))

@@ -7,8 +7,8 @@ import sys
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from keras_model_wars import models, scale_pixels
 
 BENCHMARKS = ROOT / "benchmarks"

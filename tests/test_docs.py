@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import pandas as pd
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from keras_model_wars import article_log, how_typical, seed_histories
 
 sys.path.append(str(ROOT / "scripts"))

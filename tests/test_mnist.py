@@ -1,4 +1,4 @@
-"""Where the digits come from, and that nothing but MNIST is taken for MNIST."""
+"""Where MNIST comes from, and that nothing else is taken for it."""
 
 import io
 import re
@@ -18,213 +18,208 @@ from keras_model_wars.mnist import (
     load_mnist,
 )
 
-ARRAYS = {
-    "x_train": np.full((4, 28, 28), 7, np.uint8),
-    "y_train": np.arange(4, dtype=np.uint8),
-    "x_test": np.full((2, 28, 28), 9, np.uint8),
-    "y_test": np.array([1, 3], np.uint8),
-}
-
 
 def write(path, **replaced):
-    """Write an .npz file; what is replaced by None is left out."""
-    np.savez(
-        path,
-        **{
-            name: array
-            for name, array in (ARRAYS | replaced).items()
-            if array is not None
-        },
-    )
+    """Write a small .npz file in Keras's format, with some arrays replaced."""
+    arrays = {
+        "x_train": np.full((4, 28, 28), 7, np.uint8),
+        "y_train": np.arange(4, dtype=np.uint8),
+        "x_test": np.full((2, 28, 28), 9, np.uint8),
+        "y_test": np.array([1, 3], np.uint8),
+    }
+    np.savez(path, **(arrays | replaced))
     return path
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """Where Keras's cache keeps mnist.npz."""
+    path = tmp_path / "keras" / "datasets" / "mnist.npz"
+    path.parent.mkdir(parents=True)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    (tmp_path / "keras" / "datasets").mkdir(parents=True)
-    return tmp_path / "keras" / "datasets" / "mnist.npz"
+    return path
+
+
+def assert_is_sample(loaded):
+    assert fingerprint(loaded) == "4500 + 500, crc32 08c72f01"
 
 
 def test_path_comes_before_environment_and_cache(cache, tmp_path, monkeypatch, recwarn):
     write(cache)
-    given, named = (
-        write(tmp_path / "given.npz", y_test=np.array([5, 6])),
-        write(tmp_path / "named.npz"),
-    )
-    assert find_mnist()[1] == f"Keras's cache ({cache})"
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "")
-    assert find_mnist()[1] == f"Keras's cache ({cache})"
+    given = write(tmp_path / "given.npz", y_test=np.array([5, 6]))
+    named = write(tmp_path / "named.npz", y_test=np.array([7, 8]))
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(named))
-    assert find_mnist()[1] == f"{named} ({ENVIRONMENT_VARIABLE})"
-    assert find_mnist(given)[1] == str(given)
-    assert [load_mnist(path)[1][1].tolist() for path in (None, str(given))] == [
-        [1, 3],
-        [5, 6],
-    ]
+    from_path, path_source = find_mnist(given)
+    from_variable, variable_source = find_mnist()
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "")
+    from_cache, cache_source = find_mnist()
+    assert path_source == str(given)
+    assert variable_source == f"{named} ({ENVIRONMENT_VARIABLE})"
+    assert cache_source == f"Keras's cache ({cache})"
+    assert from_path[1][1].tolist() == [5, 6]
+    assert from_variable[1][1].tolist() == [7, 8]
+    assert from_cache[1][1].tolist() == [1, 3]
     assert not recwarn.list
 
 
-def test_sample_is_4500_and_500_digits_in_one_order(monkeypatch, recwarn):
+def test_sample_is_4500_and_500_images_in_one_order(monkeypatch, recwarn):
     (x_train, y_train), (x_test, y_test) = load_mnist(Path("sample"))
-    assert (x_train.shape, y_train.shape, x_test.shape) == (
-        (4500, 28, 28),
-        (4500,),
-        (500, 28, 28),
-    )
+    assert x_train.shape == (4500, 28, 28)
+    assert x_test.shape == (500, 28, 28)
     assert y_train[:10].tolist() == [4, 2, 0, 9, 6, 6, 2, 1, 2, 0]
+    assert y_test.shape == (500,)
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, "sample")
-    assert fingerprint(load_mnist()) == "4500 + 500, crc32 08c72f01"
+    assert_is_sample(load_mnist())
     assert not recwarn.list
 
 
-# What the network answers, and what the warning says of it.
-ANSWERS = (
-    (urllib.error.URLError("CERTIFICATE " + "long " * 50), "CERTIFICATE"),
-    (OSError("off"), "off"),
-    (TimeoutError(), "no answer"),
-    (lambda *_, **__: time.sleep(5), "no answer"),
+def no_answer(*_, **__):
+    time.sleep(5)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (urllib.error.URLError("CERTIFICATE " + "long " * 50), "CERTIFICATE"),
+        (OSError("off"), "off"),
+        (TimeoutError(), "no answer"),
+        (no_answer, "no answer"),
+    ],
 )
-
-
-@pytest.mark.parametrize(("answer", "reason"), ANSWERS)
-def test_sample_comes_last_within_seconds_with_one_short_line_that_says_why_and_what_to_do(
+def test_sample_without_a_network_comes_within_seconds_with_one_short_warning(
     monkeypatch, answer, reason
 ):
     assert 2 * mnist._NETWORK_SECONDS <= 15
     monkeypatch.setattr(mnist, "_NETWORK_SECONDS", 0.5)
     monkeypatch.setattr("urllib.request.urlopen", Mock(side_effect=answer))
-    with pytest.warns(
-        UserWarning, match=rf"the download failed \(.*{reason}.*\)\. .*--data mnist.npz"
-    ) as caught:
-        assert [len(y) for _, y in load_mnist()] == [4500, 500]
-    (warning,) = caught
-    assert len(f"warning: {warning.message}") <= 160
-    assert warning.filename == __file__
+    expected = rf"failed \(.*{reason}.*\)\. .*--data mnist.npz"
+    with pytest.warns(UserWarning, match=expected) as caught:
+        assert_is_sample(load_mnist())
+    assert len(caught) == 1
+    assert len(f"warning: {caught[0].message}") <= 160
+    assert caught[0].filename == __file__
 
 
-def test_only_a_whole_download_is_kept_and_a_damaged_cache_is_named(
-    cache, monkeypatch, recwarn, capsys
-):
+def test_sample_without_a_home_folder_comes_with_a_warning(monkeypatch):
+    no_home = RuntimeError("Could not determine home directory.")
+    monkeypatch.delenv("KERAS_HOME")
+    monkeypatch.setattr(Path, "home", Mock(side_effect=no_home))
+    with pytest.warns(UserWarning, match=r"\(Could not determine home directory\)\. "):
+        assert_is_sample(load_mnist())
+
+
+def test_download_is_kept_in_the_cache(cache, monkeypatch, recwarn, capsys):
     content = write(cache).read_bytes()
     cache.unlink()
     network = Mock(return_value=io.BytesIO(content))
     monkeypatch.setattr("urllib.request.urlopen", network)
-    assert [load_mnist()[1][1].tolist() for _ in range(2)] == [[1, 3], [1, 3]]
+    load_mnist()
+    (_, _), (_, y_test) = load_mnist()
     network.assert_called_once()
+    assert y_test.tolist() == [1, 3]
     assert "Downloading https://" in capsys.readouterr().err
-    assert not recwarn.list
     assert list(cache.parent.iterdir()) == [cache]
-    cache.write_bytes(b"broken")
-    with pytest.warns(UserWarning, match="Keras's cached mnist.npz cannot be read"):
-        assert len(load_mnist()[0][0]) == 4500
+    assert not recwarn.list
+
+
+def test_half_a_download_leaves_no_file(cache, monkeypatch):
+    content = write(cache).read_bytes()
     cache.unlink()
-    network.return_value = io.BytesIO(content[: len(content) // 2])
-    with pytest.warns(
-        UserWarning, match=r"the download failed \(File is not a zip file\)"
-    ):
-        assert len(load_mnist()[0][0]) == 4500
+    half = io.BytesIO(content[: len(content) // 2])
+    monkeypatch.setattr("urllib.request.urlopen", Mock(return_value=half))
+    with pytest.warns(UserWarning, match=r"\(File is not a zip file\)"):
+        assert_is_sample(load_mnist())
     assert not list(cache.parent.iterdir())
 
 
-def test_file_is_loaded_as_it_is_and_whole_numbers_become_uint8(tmp_path):
-    digits = np.random.default_rng(0).integers(0, 256, (4, 28, 28))
-    path = write(
-        tmp_path / "digits.npz", x_train=digits, y_train=np.array([9, 0, 1, 2])
-    )
-    (x_train, y_train), test = load_mnist(path)
-    np.testing.assert_array_equal(x_train, digits)
-    assert (x_train.dtype, y_train.dtype, y_train.tolist()) == (
-        np.uint8,
-        np.uint8,
-        [9, 0, 1, 2],
-    )
-    assert all(map(np.array_equal, test, (ARRAYS["x_test"], ARRAYS["y_test"])))
+def test_damaged_cache_is_left_and_comes_with_a_warning(cache):
+    cache.write_bytes(b"broken")
+    with pytest.warns(UserWarning, match=r"mnist.npz .*\(File is not a zip file\)"):
+        assert_is_sample(load_mnist())
+    assert cache.read_bytes() == b"broken"
 
 
-NOT_MNIST = [
-    (
-        {"y_train": None, "y_test": None},
-        "arrays x_train, y_train, x_test, y_test",
-        "y_train",
-    ),
-    (
-        {"x_train": np.zeros((4, 784), int)},
-        "x_train should have the shape N x 28 x 28",
-        "(4, 784)",
-    ),
-    ({"x_test": np.zeros((0, 28, 28), int)}, "N x 28 x 28", "(0, 28, 28)"),
-    (
-        {"y_train": np.eye(10, dtype=int)[:4]},
-        "y_train should have the shape N ",
-        "(4, 10)",
-    ),
-    (
-        {"y_train": np.array([0, 1, 2, 10])},
-        "y_train should .* whole numbers from 0 to 9",
-        "0 to 10",
-    ),
-    (
-        {"y_test": np.array([-1, 3])},
-        "y_test should .* whole numbers from 0 to 9",
-        "-1 to 3",
-    ),
-    (
-        {"x_train": np.zeros((4, 28, 28))},
-        "x_train should .* whole numbers from 0 to 255",
-        "dtype=float64",
-    ),
-    (
-        {"x_test": np.full((2, 28, 28), 256)},
-        "x_test should .* whole numbers from 0 to 255",
-        "256 to 256",
-    ),
-    (
-        {"y_train": np.array([0, 1, 2])},
-        "one label per image",
-        "4 and 2 images, 3 and 2 labels",
-    ),
-    (
-        {"y_test": np.array([0, 1, 2])},
-        "one label per image",
-        "4 and 2 images, 4 and 3 labels",
-    ),
-    (
-        {"y_train": np.array([7, 7, 7, 7])},
-        "two or more different digits",
-        "digits [7] to train on",
-    ),
-]
+def test_file_is_loaded_as_it_is_and_integers_become_uint8(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 28, 28))
+    labels = np.array([9, 0, 1, 2])
+    path = write(tmp_path / "mnist.npz", x_train=images, y_train=labels)
+    (x_train, y_train), (x_test, y_test) = load_mnist(path)
+    np.testing.assert_array_equal(x_train, images)
+    np.testing.assert_array_equal(y_train, labels)
+    np.testing.assert_array_equal(x_test, np.full((2, 28, 28), 9))
+    assert x_train.dtype == y_train.dtype == np.uint8
+    assert y_test.tolist() == [1, 3]
 
 
-@pytest.mark.parametrize(("replaced", "expected", "received"), NOT_MNIST)
-def test_file_that_is_not_mnist_is_refused(tmp_path, replaced, expected, received):
-    path = write(tmp_path / "digits.npz", **replaced)
-    with pytest.raises(
-        InputError,
-        match=f"^{re.escape(str(path))}.*{expected}.*Received: .*{re.escape(received)}",
-    ):
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("x_train", np.zeros((4, 784), int), r"(count, 28, 28).*shape=(4, 784)"),
+        ("x_test", np.zeros((0, 28, 28), int), r"(count, 28, 28).*=(0, 28, 28)"),
+        ("y_train", np.eye(10, dtype=int)[:4], r"(count).*shape=(4, 10)"),
+        ("y_train", np.array([0, 1, 2, 10]), "0 to 9. Received: 0 to 10"),
+        ("y_test", np.array([-1, 3]), "0 to 9. Received: -1 to 3"),
+        ("x_train", np.zeros((4, 28, 28)), "integers.*dtype=float64"),
+        ("x_test", np.full((2, 28, 28), 256), "0 to 255.* 256 to 256"),
+    ],
+)
+def test_array_that_is_not_mnists_is_refused_by_name(tmp_path, name, values, message):
+    path = write(tmp_path / "mnist.npz", **{name: values})
+    message = message.replace("(", r"\(").replace(")", r"\)")
+    expected = f"^{re.escape(str(path))}: {name} should hold .*{message}"
+    with pytest.raises(InputError, match=expected):
         load_mnist(path)
 
 
-def test_what_cannot_be_read_as_an_npz_is_refused(tmp_path, monkeypatch):
-    content = write(tmp_path / "whole.npz").read_bytes()
-    flipped = content[:400] + bytes([content[400] ^ 1]) + content[401:]
-    for name, broken in {
-        "text": b"x_train",
-        "truncated": content[:-200],
-        "flipped": flipped,
-    }.items():
-        (tmp_path / name).write_bytes(broken)
-    not_zip = dict.fromkeys(("text", "truncated"), "File is not a zip file")
-    for name, received in (
-        not_zip | {"flipped": "Bad CRC-32", "missing": "No such file", ".": ""}
-    ).items():
-        monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / name))
-        expected = f"^{re.escape(str(tmp_path / name))} should be an .npz file .*Received: .*{received}.+"
-        with pytest.raises(InputError, match=expected):
-            load_mnist()
+@pytest.mark.parametrize(
+    ("name", "labels", "message"),
+    [
+        ("y_train", [0, 1, 2], "one label per image.* 4 and 2 images, 3 and 2 labels"),
+        ("y_test", [0, 1, 2], "one label per image.* 4 and 2 images, 4 and 3 labels"),
+        ("y_test", 3, "one label per image.* 4 and 2 images, 4 and 1 labels"),
+        ("y_train", [7, 7, 7, 7], "two or more different labels.* the label 7 for all"),
+    ],
+)
+def test_labels_that_do_not_fit_the_images_are_refused(tmp_path, name, labels, message):
+    path = write(tmp_path / "mnist.npz", **{name: np.array(labels)})
+    with pytest.raises(InputError, match=message):
+        load_mnist(path)
+
+
+def test_data_without_two_pairs_of_arrays_is_refused():
+    with pytest.raises(InputError, match=r"^`data` should be \(x_train, y_train\), "):
+        mnist.check_mnist([[1, 2], 3], "`data`")
+
+
+def test_file_cut_short_is_refused(tmp_path):
+    path = write(tmp_path / "mnist.npz")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match="npz file .*Received: File is not a zip file"):
+        load_mnist(path)
+
+
+def test_file_with_one_wrong_bit_is_refused(tmp_path):
+    path = write(tmp_path / "mnist.npz")
+    content = bytearray(path.read_bytes())
+    content[400] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="npz file .*Received: Bad CRC-32"):
+        load_mnist(path)
+
+
+@pytest.mark.parametrize("path", ["missing.npz", ".", 5, "a\0b"])
+def test_what_is_no_file_is_refused(path):
+    expected = rf"^{re.escape(str(path))} should be an \.npz file with .*Received: .+"
+    with pytest.raises(InputError, match=expected):
+        load_mnist(path)
+
+
+def test_file_without_labels_is_refused(tmp_path):
+    np.savez(tmp_path / "mnist.npz", x_train=np.zeros((4, 28, 28), int))
+    with pytest.raises(
+        InputError, match="arrays x_train, y_train.*Received: .y_train is not"
+    ):
+        load_mnist(tmp_path / "mnist.npz")
 
 
 class Trap:
@@ -233,9 +228,8 @@ class Trap:
 
 
 def test_nothing_is_unpickled(tmp_path):
-    path = write(
-        tmp_path / "digits.npz", y_test=np.array([Trap(), Trap()], dtype=object)
-    )
+    trap = np.array([Trap(), Trap()], dtype=object)
+    path = write(tmp_path / "mnist.npz", y_test=trap)
     with pytest.raises(pytest.fail.Exception, match="unpickled"):
         np.load(path, allow_pickle=True)["y_test"]
     with pytest.raises(InputError, match="Object arrays cannot be loaded"):

@@ -6,10 +6,11 @@ from unittest import mock
 
 import nbformat
 import pytest
-from conftest import ROOT
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
+
+from conftest import ROOT
 
 CELLS = {
     path.stem: nbformat.read(path, as_version=4).cells

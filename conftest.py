@@ -1,6 +1,8 @@
-"""What the tests share: real digits, finished runs, the command, and processes that reach no network."""
+"""What tests and docstring examples share: real digits, finished runs, the command."""
 
+import importlib
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -10,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 # Before TensorFlow initializes: small models train faster on one thread, and two processes share the cores.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -18,37 +21,9 @@ import keras_model_wars as kmw
 from keras_model_wars import cli
 from keras_model_wars.mnist import ENVIRONMENT_VARIABLE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parent
 # Read before `offline` takes it away.
 FULL_MNIST = os.environ.get(ENVIRONMENT_VARIABLE)
-# A mistake should be found within a minute: models and numbers first; processes, browsers and kernels last.
-ORDER = (
-    "models",
-    "splits",
-    "apis",
-    "training",
-    "article_logs",
-    "mnist",
-    "predicting",
-    "runs",
-    "plotting",
-    "checks",
-    "claims",
-    "cli",
-    "report",
-    "mistakes",
-    "seeds",
-    "drawing",
-    "benchmarks",
-    "docs",
-    "processes",
-    "notebooks",
-)
-
-
-def pytest_collection_modifyitems(items):
-    """Run the files in this order."""
-    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
 
 
 class Result(NamedTuple):
@@ -137,6 +112,51 @@ def small_runs(few_digits, tmp_path_factory):
     }
     models = ("sequential", "wide_deep", "two_input_two_output", "shared_layers")
     return {model: kmw.train(model, out=folder / model, **settings) for model in models}
+
+
+MY_MODEL = """
+import keras
+from keras import layers
+
+
+def build_mine():
+    return keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            layers.Flatten(),
+            layers.Dense(64, "relu"),
+            layers.Dense(10, "softmax"),
+        ]
+    )
+"""
+
+
+@pytest.fixture(scope="session")
+def example_folder(good_run, sample, tmp_path_factory):
+    """A folder with the files that docstring examples name."""
+    folder = tmp_path_factory.mktemp("examples")
+    shutil.copytree(good_run.folder, folder / "runs" / "sequential")
+    (folder / "my_model.py").write_text(MY_MODEL)
+    (x_train, y_train), _ = sample
+    for digit, name in ((3, "three.png"), (8, "eight.jpg")):
+        image = Image.fromarray(x_train[y_train == digit][0])
+        image.resize((280, 280)).save(folder / name)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def docstring_examples(request, monkeypatch):
+    """Give docstring examples their names, and a folder to read and write in."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        return
+    namespace = request.getfixturevalue("doctest_namespace")
+    (x_train, y_train), (x_test, y_test) = request.getfixturevalue("sample")
+    namespace.update(kmw=kmw, np=np, x_train=x_train, y_train=y_train)
+    namespace.update(
+        x_test=x_test, y_test=y_test, keras=importlib.import_module("keras")
+    )
+    namespace.update(run=request.getfixturevalue("good_run"))
+    monkeypatch.chdir(request.getfixturevalue("example_folder"))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import io
 from functools import partial
 from pathlib import Path
 
-import keras
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from scipy import ndimage
 
 from keras_model_wars import InputError, models, predicting, scale_pixels
 from keras_model_wars.predicting import (
-    load_model,
     plot_predictions,
     predict_digits,
     prepare_image,
@@ -364,44 +362,6 @@ def test_plot_shows_each_picture_as_prepared_before_beside_its_bars(
         str(digit) for digit in range(10)
     ]
     assert (rows[0].get_xlabel(), rows[0].get_ylabel()) == ("probability", "digit")
-
-
-def test_model_is_loaded_uncompiled_from_its_folder_or_file_and_no_other_file(
-    good_run, tmp_path, monkeypatch
-):
-    for path in (good_run.folder, str(good_run.folder / "model.keras")):
-        loaded = load_model(path)
-        assert not loaded.compiled
-        assert predict_digits(loaded, THREE).equals(
-            predict_digits(good_run.model, THREE)
-        )
-    monkeypatch.chdir(tmp_path)
-    content = (good_run.folder / "model.keras").read_bytes()
-    Path("truncated.keras").write_bytes(content[:5000])
-    Path("model.h5").write_bytes(content)
-    Path("killed/wide_deep").mkdir(parents=True)
-    Path("killed/wide_deep/run.json").write_text("{}")
-    unknown = type("Unknown", (keras.layers.Dropout,), {})(0.5)
-    for name, layer in {
-        "lambda": keras.layers.Lambda(lambda x: x),
-        "unknown": unknown,
-    }.items():
-        keras.Sequential([keras.Input((2,)), layer]).save(f"{name}.keras")
-    for path, received in {
-        "runs/wide_deep": "no such file. To train a model: `keras-model-wars train wide_deep`.",
-        "killed/wide_deep": "no such file. To train a model: `keras-model-wars train wide_deep --resume`.",
-        "runs/mine": "no such file. To train a model: `keras-model-wars train sequential`.",
-        ".": "no such file",
-        "truncated.keras": "another kind of file",
-        "model.h5": "another kind of file",
-        "lambda.keras": ".* unsafe one: .*Lambda",
-        "unknown.keras": ".* unsafe one: Could not locate class 'Unknown'",
-    }.items():
-        with pytest.raises(
-            InputError,
-            match=f"^{path} should be a run's folder or .* Received: {received}.*$",
-        ):
-            load_model(path)
 
 
 def test_command_prints_each_answer_and_draws(command, good_run, files, tmp_path):

@@ -1,8 +1,6 @@
 """Recognize digits: load a trained model, prepare pictures as MNIST's were, predict, and plot the predictions."""
 
 import os
-import textwrap
-import zipfile
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -12,8 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from keras_model_wars.checks import InputError, PictureFile, file_path, import_keras
-from keras_model_wars.experiments import EXPERIMENTS
+from keras_model_wars.checks import InputError, PictureFile
 from keras_model_wars.splits import scale_pixels
 
 if TYPE_CHECKING:
@@ -21,39 +18,6 @@ if TYPE_CHECKING:
 
 Picture = str | os.PathLike | Image.Image | np.ndarray
 Pictures = Picture | Iterable[Picture]
-
-
-def load_model(path: str | os.PathLike, *, compile: bool = False) -> "keras.Model":
-    """Load a model from a ``.keras`` file or a run's folder, in Keras's safe mode.
-
-    With ``compile``, it comes with its optimizer's state. Raises an InputError if the file is missing or damaged, or
-    holds code (a ``Lambda``) or an unknown class.
-
-    >>> model = load_model("runs/sequential")
-    """
-    path = file_path("path", path)
-    file = path / "model.keras" if path.is_dir() else path
-    expected = f"{path} should be a run's folder or a .keras file"
-    if file.suffix != ".keras" or not zipfile.is_zipfile(file):
-        received = "another kind of file" if file.is_file() else "no such file"
-        model = next(
-            (part for part in reversed(path.parts) if part in EXPERIMENTS), "sequential"
-        )
-        how = (
-            f"{model} --resume" if (path / "run.json").exists() else model
-        )  # killed within its first epoch
-        raise InputError(
-            expected, f"{received}. To train a model: `keras-model-wars train {how}`"
-        )
-    keras = import_keras()
-    try:
-        return keras.saving.load_model(file, compile=compile, safe_mode=True)
-    except Exception as error:  # a damaged archive fails in h5py, zipfile, json or Keras, each in its own way
-        # Keras's message starts with advice and names an unknown class further on.
-        reason = str(error)[max(0, str(error).find("Could not locate")) :]
-        raise InputError(
-            expected, f"a damaged or unsafe one: {textwrap.shorten(reason, 200)}"
-        ) from None
 
 
 def prepare_image(image: Picture, name: str | None = None) -> np.ndarray:
