@@ -11,8 +11,7 @@ import keras
 import numpy as np
 
 from keras_model_wars.checks import InputError
-from keras_model_wars.digits import image_shapes, prepare_image
-from keras_model_wars.splits import scale_pixels
+from keras_model_wars.digits import image_shapes, predict_prepared, prepare_image
 
 FIRST_PORT = 8988
 SIDE = 280  # of the drawing that the page sends, in pixels
@@ -37,37 +36,37 @@ def draw_digit(models: dict[str, keras.Model]) -> None:
 
 
 def _open_server(models: dict[str, keras.Model]) -> ThreadingHTTPServer:
-    chosen, left_out = {}, {}
+    outputs, left_out = {}, {}
     for name, model in models.items():
         try:
-            _, width = image_shapes(model)
+            outputs[name] = _output_names(model)
         except InputError as error:
             left_out[name] = str(error)
-            continue
-        if width == 10:
-            chosen[name] = model
-        else:
-            left_out[name] = "It compares two images."
-    if not chosen:
+    if not outputs:
         raise InputError(
-            "`models` should hold a model that takes single digits. "
-            f"Received: models={models}. Left out: {left_out}."
+            "`models` should map names to models, one of which takes single digits. "
+            f"Received: models={models}. {' '.join(left_out.values())}"
         )
-    outputs = {
-        name: getattr(model, "output_names", "") for name, model in chosen.items()
-    }
     templates = jinja2.PackageLoader("keras_model_wars")
     environment = jinja2.Environment(loader=templates, autoescape=True)
     template = environment.get_template("draw.html")
 
     class Handler(DrawingHandler):
         page = template.render(outputs=outputs, left_out=left_out, side=SIDE)
-        models = chosen
+        chosen = [models[name] for name in outputs]
 
     for port in range(FIRST_PORT, 65_536):
         with suppress(OSError):
             return ThreadingHTTPServer(("127.0.0.1", port), Handler)
     raise InputError(f"A port from {FIRST_PORT} on should be free. Received: none.")
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    """Return a name for each output, empty for a single one."""
+    inputs, width = image_shapes(model)
+    if width == 1:
+        raise InputError("It compares two images.")
+    return model.output_names if len(inputs) > 1 else [""]
 
 
 class DrawingHandler(BaseHTTPRequestHandler):
@@ -76,7 +75,7 @@ class DrawingHandler(BaseHTTPRequestHandler):
     timeout = 5  # seconds, for a browser that sends less than it announced
     predicting = Lock()
     page: str
-    models: dict[str, keras.Model]
+    chosen: list[keras.Model]
 
     def do_GET(self) -> None:
         """Send the page."""
@@ -115,15 +114,13 @@ class DrawingHandler(BaseHTTPRequestHandler):
     def _predict(self, seen: np.ndarray) -> list[list[float] | str]:
         """Return the ten probabilities of each output, or what is wrong with them."""
         answers: list[list[float] | str] = []
-        for model in self.models.values():
-            shapes, _ = image_shapes(model)
-            x = [scale_pixels(seen).reshape(1, *shape) for shape in shapes]
-            with self.predicting:
-                outputs = model(x if len(x) > 1 else x[0], training=False)
-            for output in keras.tree.flatten(outputs):
-                row = keras.ops.convert_to_numpy(output)[0]
-                diverged = not np.isfinite(row).all()
-                answers.append("It diverged: no numbers." if diverged else row.tolist())
+        for model in self.chosen:
+            images = np.stack([seen] * len(model.inputs))
+            try:
+                with self.predicting:
+                    answers += predict_prepared(model, images).tolist()
+            except InputError as error:
+                answers += [str(error)] * len(images)
         return answers
 
     def _is_welcome(self, path: str) -> bool:
