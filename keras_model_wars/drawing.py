@@ -53,7 +53,7 @@ def _open_server(models: dict[str, keras.Model]) -> ThreadingHTTPServer:
 
     class Handler(DrawingHandler):
         page = template.render(outputs=outputs, left_out=left_out, side=SIDE)
-        chosen = [models[name] for name in outputs]
+        chosen = [(models[name], len(names)) for name, names in outputs.items()]
 
     for port in range(FIRST_PORT, 65_536):
         with suppress(OSError):
@@ -75,7 +75,7 @@ class DrawingHandler(BaseHTTPRequestHandler):
     timeout = 5  # seconds, for a browser that sends less than it announced
     predicting = Lock()
     page: str
-    chosen: list[keras.Model]
+    chosen: list[tuple[keras.Model, int]]  # with the number of outputs
 
     def do_GET(self) -> None:
         """Send the page."""
@@ -100,28 +100,26 @@ class DrawingHandler(BaseHTTPRequestHandler):
             self.send_error(400)
             return
         drawing = np.frombuffer(body, np.uint8).reshape(SIDE, SIDE)
-        try:
-            seen = prepare_image(drawing, "The drawing")
-        except InputError as error:
-            answer = {"reason": str(error)}
-        else:
-            answer = {"seen": seen.ravel().tolist(), "answers": self._predict(seen)}
-        self._send(json.dumps(answer), "application/json")
+        self._send(json.dumps(self._answer(drawing)), "application/json")
 
     def log_message(self, *_: object) -> None:
         """Print nothing: the page asks five times per second."""
 
-    def _predict(self, seen: np.ndarray) -> list[list[float] | str]:
-        """Return the ten probabilities of each output, or what is wrong with them."""
+    def _answer(self, drawing: np.ndarray) -> dict:
+        """Return what the networks see and each output's ten probabilities, or reasons."""
+        try:
+            seen = prepare_image(drawing, "The drawing")
+        except InputError as error:
+            return {"reason": str(error)}
         answers: list[list[float] | str] = []
-        for model in self.chosen:
-            images = np.stack([seen] * len(model.inputs))
+        for model, count in self.chosen:
+            images = np.stack([seen] * count)
             try:
                 with self.predicting:
                     answers += predict_prepared(model, images).tolist()
             except InputError as error:
-                answers += [str(error)] * len(images)
-        return answers
+                answers += [str(error)] * count
+        return {"seen": seen.ravel().tolist(), "answers": answers}
 
     def _is_welcome(self, path: str) -> bool:
         """Refuse other paths, and pages whose host's name was pointed at this computer."""
