@@ -1,124 +1,139 @@
-"""Draw a digit with the mouse and watch trained models answer."""
+"""Draw a digit in the browser and watch trained models answer."""
 
-import time
+import json
+import webbrowser
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
 
+import jinja2
 import keras
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.backend_bases import MouseButton, MouseEvent
-from matplotlib.backends.backend_webagg import WebAggApplication
-from PIL import Image, ImageDraw
 
 from keras_model_wars.checks import InputError
-from keras_model_wars.plotting import LAYER_COLORS
-from keras_model_wars.predicting import image_shapes, predict_digits
+from keras_model_wars.digits import image_shapes, predict_prepared, prepare_image
+
+FIRST_PORT = 8988
+SIDE = 280  # of the drawing that the page sends, in pixels
+LARGEST_REQUEST = 1_000_000  # bytes
 
 
-def draw_digit(models: dict[str, keras.Model]) -> plt.Figure:
-    """Show a field to draw a digit on, and the probabilities that each model gives the ten digits while you draw.
+def draw_digit(models: dict[str, keras.Model]) -> None:
+    """Open a page to draw a digit on, where trained models answer while you draw, until Ctrl-C.
 
-    ``models`` maps names to trained models. The left mouse button draws, the right one clears. A model with two inputs
-    gets the drawing on both and shows both outputs; models that compare two images are left out. In a notebook, run
-    ``%matplotlib widget`` (ipympl) first. Raises an InputError if no model takes single digits.
-
-    >>> figure = draw_digit({"sequential": run.model})
+    ``models`` maps names to trained models. The address is printed: port 8988 of this computer, or the next free one;
+    no other computer can open it. A model with two inputs gets the drawing on both and shows both outputs. Models that
+    don't take single digits are left out, and the page says why. In a notebook, interrupt the kernel to go on. Raises
+    an InputError if no model takes single digits. Follows "Keras Model Wars: Functional vs Sequential": a trained model
+    predicts what it has not seen before. In Python ``kmw.draw_digit({"sequential": run.model})``, in a terminal
+    ``keras-model-wars draw``.
     """
-    image = Image.new("L", (280, 280), 255)
-    pen, paper = ImageDraw.Draw(image), image.copy()
-    shapes = (
-        {name: image_shapes(model) for name, model in models.items()}
-        if isinstance(models, dict)
-        else {}
-    )
-    asked = {
-        name: [image] * len(inputs)
-        for name, (inputs, width) in shapes.items()
-        if width == 10
-    }
-    if not asked:
+    with _open_server(models) as server, suppress(KeyboardInterrupt):
+        url = f"http://127.0.0.1:{server.server_port}"
+        print(f"{url}\nStop with Ctrl-C.", flush=True)
+        webbrowser.open(url)
+        server.serve_forever()
+
+
+def _open_server(models: dict[str, keras.Model]) -> ThreadingHTTPServer:
+    outputs, left_out = {}, {}
+    for name, model in models.items():
+        try:
+            outputs[name] = _output_names(model)
+        except InputError as error:
+            left_out[name] = str(error)
+    if not outputs:
         raise InputError(
-            "`models` should be a dict with a model that takes single digits",
-            repr(models),
+            "`models` should map names to models, one of which takes single digits. "
+            f"Received: models={models}. {' '.join(left_out.values())}"
         )
-    outputs = [
-        f"{name}\n{output}"
-        for name in asked
-        for output in getattr(models[name], "output_names", ["output"])
-    ]
-    size, widths = (4 + 1.6 * len(outputs), 4.2), [2.5, *[1] * len(outputs)]
-    figure, (field, *panels) = plt.subplots(
-        1, len(widths), figsize=size, width_ratios=widths
-    )
-    figure.set_label(
-        "Keras Model Wars"
-    )  # what older versions of matplotlib show as the window's title
-    figure.canvas.manager.set_window_title(figure.get_label())
-    shown = field.imshow(image, cmap="gray", vmin=0, vmax=255)
-    field.set(
-        title="Draw a digit\n(right click: clear)", xticks=[], yticks=[], navigate=False
-    )
-    for panel, output in zip(panels, outputs):
-        panel.set_title(output, fontsize=9, parse_math=False)
-        panel.set(
-            xlim=(0, 1),
-            ylim=(9.6, -0.6),
-            xticks=[0, 1],
-            yticks=range(10),
-            navigate=False,
-        )
-    bars = [
-        bar
-        for panel in panels
-        for bar in panel.barh(range(10), 0, color=LAYER_COLORS["output"])
-    ]
-    if pairs := ", ".join(name for name in shapes if name not in asked):
-        figure.supxlabel(
-            f"Left out, because they compare two images: {pairs}",
-            fontsize=9,
-            parse_math=False,
-            wrap=True,
-        )
-    figure.tight_layout()  # once: a constrained layout is computed again for every stroke
-    stroke, answered = [], 0.0
+    templates = jinja2.PackageLoader("keras_model_wars")
+    environment = jinja2.Environment(loader=templates, autoescape=True)
+    template = environment.get_template("draw.html")
 
-    def on_mouse(event: MouseEvent) -> None:
-        nonlocal answered
-        if event.button is None:
+    class Handler(DrawingHandler):
+        page = template.render(outputs=outputs, left_out=left_out, side=SIDE)
+        chosen = [(models[name], len(names)) for name, names in outputs.items()]
+
+    for port in range(FIRST_PORT, 65_536):
+        with suppress(OSError):
+            return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    raise InputError(f"A port from {FIRST_PORT} on should be free. Received: none.")
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    """Return a name for each output, empty for a single one."""
+    inputs, width = image_shapes(model)
+    if width == 1:
+        raise InputError("It compares two images.")
+    return model.output_names if len(inputs) > 1 else [""]
+
+
+class DrawingHandler(BaseHTTPRequestHandler):
+    """Answer one request of the page."""
+
+    timeout = 5  # seconds, for a browser that sends less than it announced
+    predicting = Lock()
+    page: str
+    chosen: list[tuple[keras.Model, int]]  # with the number of outputs
+
+    def do_GET(self) -> None:
+        """Send the page."""
+        if self._is_welcome("/"):
+            self._send(self.page, "text/html; charset=utf-8")
+
+    def do_POST(self) -> None:
+        """Answer a drawing of SIDE x SIDE bytes: 0 for paper, 255 for ink."""
+        length = self.headers.get("Content-Length", "")
+        if not self._is_welcome("/answer"):
             return
-        if event.button == MouseButton.LEFT and event.inaxes is field:
-            stroke.append((event.xdata, event.ydata))
-            pen.line(stroke[-2:], 0, 22)
-            pen.circle(stroke[-1], 11, 0)
-        elif event.button == MouseButton.RIGHT:
-            image.paste(paper)
-        ended = event.name == "button_release_event"
-        if ended or (stroke and time.monotonic() > answered + 0.3):
+        if not length.isdecimal():
+            self.send_error(400)
+            return
+        if int(length) > LARGEST_REQUEST:
+            self.send_error(413)
+            # Until it is sent, the browser looks for no answer.
+            self.rfile.read(LARGEST_REQUEST)
+            return
+        body = self.rfile.read(int(length))
+        if len(body) != SIDE * SIDE:
+            self.send_error(400)
+            return
+        drawing = np.frombuffer(body, np.uint8).reshape(SIDE, SIDE)
+        self._send(json.dumps(self._answer(drawing)), "application/json")
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing: the page asks five times per second."""
+
+    def _answer(self, drawing: np.ndarray) -> dict:
+        """Return what the networks see and each output's ten probabilities, or reasons."""
+        try:
+            seen = prepare_image(drawing, "The drawing")
+        except InputError as error:
+            return {"reason": str(error)}
+        answers: list[list[float] | str] = []
+        for model, count in self.chosen:
+            images = np.stack([seen] * count)
             try:
-                widths = np.vstack(
-                    [
-                        predict_digits(models[name], images)
-                        for name, images in asked.items()
-                    ]
-                ).flat
-            except InputError:  # nothing drawn yet, or no clear digit
-                widths = [0] * len(bars)
-            for bar, width in zip(bars, widths):
-                bar.set_width(width)
-            answered = time.monotonic()
-        if ended:
-            stroke.clear()
-        shown.set_data(image)
-        figure.canvas.draw_idle()
+                with self.predicting:
+                    answers += predict_prepared(model, images).tolist()
+            except InputError as error:
+                answers += [str(error)] * count
+        return {"seen": seen.ravel().tolist(), "answers": answers}
 
-    for name in ("button_press_event", "motion_notify_event", "button_release_event"):
-        figure.canvas.mpl_connect(name, on_mouse)
-    return figure
+    def _is_welcome(self, path: str) -> bool:
+        """Refuse other paths, and pages whose host's name was pointed at this computer."""
+        host, _, _ = self.headers.get("Host", "").partition(":")
+        if host not in ("127.0.0.1", "localhost"):
+            self.send_error(403)
+            return False
+        if self.path != path:
+            self.send_error(404)
+            return False
+        return True
 
-
-def serve_drawing(models: dict[str, keras.Model]) -> None:
-    """Serve ``draw_digit`` to a browser on this computer, at the next free port, until Ctrl-C."""
-    plt.switch_backend("webagg")
-    draw_digit(models)
-    WebAggApplication.initialize(address="127.0.0.1")
-    print(f"http://127.0.0.1:{WebAggApplication.port}", flush=True)
-    plt.show()
+    def _send(self, text: str, content_type: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.end_headers()
+        self.wfile.write(text.encode())
