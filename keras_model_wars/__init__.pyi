@@ -9,6 +9,8 @@ from .article_logs import how_typical as how_typical
 from .article_logs import prediction_interval as prediction_interval
 from .article_logs import seed_histories as seed_histories
 from .checks import InputError as InputError
+from .digits import predict_digits as predict_digits
+from .digits import prepare_image as prepare_image
 from .drawing import draw_digit as draw_digit
 from .experiments import EXPERIMENTS as EXPERIMENTS
 from .experiments import Experiment as Experiment
@@ -28,8 +30,6 @@ from .plotting import plot_model as plot_model
 from .plotting import plot_neurons as plot_neurons
 from .plotting import plot_predictions as plot_predictions
 from .plotting import plot_samples as plot_samples
-from .predicting import predict_digits as predict_digits
-from .predicting import prepare_image as prepare_image
 from .report import make_report as make_report
 from .runs import load_model as load_model
 from .splits import Splits as Splits

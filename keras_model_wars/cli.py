@@ -308,9 +308,7 @@ def draw(runs: Runs = None) -> None:
             "Train one: `keras-model-wars train sequential`"
         )
     models = dict(zip(_labels(chosen), map(_load_run, chosen)))
-    from keras_model_wars.drawing import serve_drawing
-
-    serve_drawing(models)
+    kmw.draw_digit(models)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -354,9 +354,9 @@ def plot_predictions(
     >>> figure = kmw.plot_predictions("three.png", predictions)
     """
     # Imported here, because the import of scikit-image takes long.
-    from keras_model_wars.predicting import _name_pictures, prepare_image
+    from keras_model_wars.digits import name_pictures, prepare_image
 
-    pictures, names = _name_pictures(images)
+    pictures, names = name_pictures(images)
     wide = predictions.index.nlevels
     if len(pictures) != wide * len(predictions):
         raise InputError(

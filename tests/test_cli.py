@@ -237,7 +237,7 @@ def test_draw_takes_every_finished_run_and_no_other(command, monkeypatch, small_
     Path("runs/stopped/run.json").write_text("{}")
     shutil.copytree(small_runs["wide_deep"].folder, "runs/wide_deep")
     drawn = []
-    monkeypatch.setattr("keras_model_wars.drawing.serve_drawing", drawn.append)
+    monkeypatch.setattr(kmw, "draw_digit", drawn.append, raising=False)
     assert command("draw").status == 0
     assert [list(models) for models in drawn] == [["wide_deep"]]
 

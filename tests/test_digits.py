@@ -8,6 +8,10 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from keras_model_wars.predicting import (
+    predict_digits,
+    prepare_image,
+)
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy import ndimage
 
@@ -17,10 +21,6 @@ from keras_model_wars import (
     plot_predictions,
     predicting,
     scale_pixels,
-)
-from keras_model_wars.predicting import (
-    predict_digits,
-    prepare_image,
 )
 
 # The strokes of each digit on 400 x 400 pixels: a line through points, or an arc of the ellipse in a box, by degrees.
