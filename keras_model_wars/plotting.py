@@ -307,6 +307,10 @@ def plot_mistakes(
     >>> images = kmw.scale_pixels(x_test)
     >>> figure = kmw.plot_mistakes(run.model, images, y_test, title="A small run")
     """
+    if not isinstance(model, keras.Model):
+        raise InputError(
+            f"`model` should be a Keras model. Received: {type(model).__name__}."
+        )
     images = _input_images(model, x)
     answers = _named_answers(model, model.predict(x, verbose=0))
     labels = _as_list(y, list(answers))
@@ -357,6 +361,11 @@ def plot_predictions(
     from keras_model_wars.digits import name_pictures, prepare_image
 
     pictures, names = name_pictures(images)
+    if not isinstance(predictions, pd.DataFrame):
+        raise InputError(
+            "`predictions` should be what predict_digits returns. "
+            f"Received: {type(predictions).__name__}."
+        )
     wide = predictions.index.nlevels
     if len(pictures) != wide * len(predictions):
         raise InputError(
