@@ -77,6 +77,11 @@ class DrawingHandler(BaseHTTPRequestHandler):
     page: str
     chosen: list[tuple[keras.Model, int]]  # with the number of outputs
 
+    def handle(self) -> None:
+        """Answer, unless the window was closed meanwhile."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         """Send the page."""
         if self._is_welcome("/"):

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -149,6 +150,18 @@ def test_windows_draw_at_once(address):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, [address] * 16, [SEVEN, LINE] * 8))
     assert ["answers" in answer for answer in answers] == [True, False] * 8
+
+
+def test_window_that_is_closed_while_it_waits_prints_nothing(address, capfd):
+    host, port = address.split(":")
+    for _ in range(5):
+        window = socket.create_connection((host, int(port)))
+        # Closed at once, as a browser does that has no use for the answer.
+        window.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        window.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n".encode())
+        window.close()
+    assert len(ask(address, SEVEN)["answers"]) == 1
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_interrupt_ends_it_and_frees_the_next_port(good_run, monkeypatch, capsys):
