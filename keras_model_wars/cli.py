@@ -377,6 +377,7 @@ def _without_chatter() -> Iterator[None]:
     reader = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", FILTER, CHATTER], stdin=subprocess.PIPE
     )
+    assert reader.stdin is not None
     sys.stderr.flush()
     os.dup2(reader.stdin.fileno(), 2)
     reader.stdin.close()

@@ -223,6 +223,8 @@ def _import(place: str) -> ModuleType:
     # Never in another module's place: a file may be called keras.py.
     name = path.stem if loaded is None else f"{path.stem}_{abs(hash(path))}"
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -248,6 +248,7 @@ class RunRecord(keras.callbacks.Callback):
         ``batches`` is the number of batches per epoch; ``epochs`` the number of epochs
         that was asked for, None for that of the run.
         """
+        assert self.folder is not None
         found = read_record(self.folder)
         self.epochs = epochs or found["settings"]["epochs"]
         self._record["settings"]["epochs"] = self.epochs
@@ -304,6 +305,7 @@ class RunRecord(keras.callbacks.Callback):
     def write(self, **results: Any) -> None:
         """Write ``run.json``, with the results of a finished run."""
         # JSON has no numbers for the losses of a diverged run; they become null.
+        assert self.folder is not None
         text = json.dumps(self._record | results)
         record = json.loads(text, parse_constant=lambda _: None)
         with replacing(self.folder / "run.json") as temporary:

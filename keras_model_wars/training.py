@@ -146,7 +146,7 @@ def _with_settings(
     batch_size: int | None,
     learning_rate: float | None,
 ) -> Experiment:
-    settings = {
+    settings: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,

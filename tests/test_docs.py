@@ -1,5 +1,6 @@
 """What the pages state and show, against what makes it."""
 
+import dataclasses
 import functools
 import re
 import runpy
@@ -7,11 +8,17 @@ import sys
 from pathlib import Path
 
 import keras
-import pandas as pd
 import pytest
 
 from conftest import ROOT
-from keras_model_wars import article_log, build_wide_deep, how_typical, seed_histories
+from keras_model_wars import (
+    Splits,
+    article_log,
+    build_wide_deep,
+    how_typical,
+    prepare_digits,
+    seed_histories,
+)
 
 sys.path.append(str(ROOT / "scripts"))
 import make_figures  # noqa: E402
@@ -159,29 +166,42 @@ def test_distances_recomputed_with_pandas_are_those_of_how_typical(
     assert len(capsys.readouterr().out.splitlines()) == len(typical.others) + 2
 
 
-def test_check_for_a_model_of_ones_own_passes_the_right_one_and_fails_wrong_ones(
-    monkeypatch, tmp_path
+@pytest.fixture(scope="module")
+def own_check(tmp_path_factory):
+    """The files of docs/ci.md, and the histories that they make."""
+    folder = tmp_path_factory.mktemp("own")
+    names = ("my_model.py", "make_histories.py", "test_my_model.py")
+    for name, text in zip(names, code(CI), strict=True):
+        (folder / name).write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        runpy.run_path(str(folder / "make_histories.py"))
+        check = runpy.run_path(str(folder / "test_my_model.py"))
+        yield check["test_my_model_learns_as_it_did"]
+        sys.modules.pop("my_model")
+
+
+def test_check_of_ones_own_model_passes_the_right_one(own_check):
+    own_check()
+
+
+def test_check_of_ones_own_model_fails_another_learning_rate(own_check, monkeypatch):
+    my_model = sys.modules["my_model"]
+    wrong = dataclasses.replace(my_model.mine, learning_rate=0.2)
+    monkeypatch.setattr(my_model, "mine", wrong)
+    with pytest.raises(AssertionError, match="No seed is as far"):
+        own_check()
+
+
+def test_check_of_ones_own_model_fails_pixels_that_are_not_scaled(
+    own_check, monkeypatch
 ):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    for name, text in zip(
-        ("my_model.py", "make_histories.py", "test_my_model.py"), code(CI), strict=True
-    ):
-        Path(name).write_text(text)
-    runpy.run_path("make_histories.py")
-    assert pd.read_csv("histories.csv")["seed"].nunique() == 20
-    check = runpy.run_path("test_my_model.py")["test_my_model_learns_as_it_did"]
-    check()
-    my_model = sys.modules.pop("my_model")
-    mistakes = {
-        "train": functools.partial(my_model.train, learning_rate=0.2),
-        "x_train": my_model.x_train * 255,
-    }
-    for name, wrong in mistakes.items():
-        with monkeypatch.context() as patch:
-            patch.setattr(my_model, name, wrong)
-            with pytest.raises(
-                AssertionError,
-                match=r"No seed is as far .* as this run (.*\n)*val_accuracy",
-            ):
-                check()
+    def prepare_unscaled(mnist):
+        parts = prepare_digits(mnist)
+        return Splits(*((images * 255, labels) for images, labels in parts))
+
+    my_model = sys.modules["my_model"]
+    wrong = dataclasses.replace(my_model.mine, prepare=prepare_unscaled)
+    monkeypatch.setattr(my_model, "mine", wrong)
+    with pytest.raises((AssertionError, ValueError)):
+        own_check()
