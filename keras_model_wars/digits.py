@@ -20,7 +20,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 IMAGE_SHAPES = [(28, 28), (28, 28, 1), (784,)]
 SIDE = 256  # of the picture in which strokes are looked for
 MARGIN = 10  # pixels of SIDE: what reaches there may be a frame
-PAPER = "on plain paper; crop everything else"
+PIECES = np.ones((3, 3))  # pixels that touch by a corner are one piece
 
 
 def prepare_image(image: Any, name: str | None = None) -> np.ndarray:
@@ -39,12 +39,24 @@ def prepare_image(image: Any, name: str | None = None) -> np.ndarray:
     """
     name = name or _name_picture(image, "`image`")
     gray = _to_gray(_open_picture(image, name))
-    ink, strokes = _find_strokes(gray, name)
-    digit = _choose_digit(strokes, name)
+    ink, strokes = _find_strokes(gray)
+    if ink.max() < 1:
+        raise InputError(
+            f"{name} should show a digit. "
+            "Received: nothing that stands out from the paper."
+        )
+    digit = _choose_digit(strokes)
+    problem = _find_problem(strokes, digit)
+    if problem:
+        raise InputError(
+            f"{name} should show one digit, drawn in strokes on plain paper; crop "
+            f"everything else. Received: {problem}."
+        )
     # A little around the strokes keeps their gray edges.
     edge = max(1, _sides(digit).max() / 15)
     ink[ndimage.distance_transform_edt(~digit) > edge] = 0
-    return _center(ink[ndimage.find_objects(np.int8(ink > 0.15))[0]])
+    rows, columns = ndimage.find_objects(np.int8(ink > 0.15))[0]
+    return _center(ink[rows, columns])
 
 
 def _open_picture(image: Any, name: str) -> Image.Image:
@@ -99,37 +111,31 @@ def _to_gray(image: Image.Image) -> np.ndarray:
     return 1 - gray if np.median(gray) > 0.5 else gray
 
 
-def _find_strokes(gray: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ink, from 0 to 1, and where it is strong."""
+def _find_strokes(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ink, from 0 to 1, and where it is strong; frames are left out."""
     # Imported here, because the import takes long.
     from skimage.segmentation import clear_border
 
-    # The top-hat removes what is broad and light: shadows and uneven light.
-    ink, strong = _measure_ink(ndimage.white_tophat(gray, size=int(0.4 * SIDE)))
+    # The top-hat removes what is broad: shadows and uneven light.
+    narrow = ndimage.white_tophat(gray, size=int(0.4 * SIDE))
+    ink, strong = _measure_ink(narrow, faintest=0.24)
     strokes = clear_border(strong, buffer_size=MARGIN)
-    side = _sides(strokes).max(initial=0)
+    side = _sides(strokes).max()
     if side < SIDE / 4:
-        # The digit itself touches the border or is small: take everything.
-        ink, strong = _measure_ink(gray - np.median(gray), faintest=0.4)
-        if ink.max() < 1:
-            raise InputError(
-                f"{name} should show a digit. "
-                "Received: nothing that stands out from the paper."
-            )
-        return ink, strong
-    # Frames, bars and shadows reach a corner of the picture; another digit doesn't.
+        # The digit touches the border, or is small.
+        return _measure_ink(gray - np.median(gray), faintest=0.4)
+    # Frames, bars and shadows reach a corner of the picture. What doesn't is another
+    # digit, or a part of this one.
     corners = np.zeros(gray.shape, bool)
     ends = [*range(MARGIN + 1), *range(-MARGIN - 1, 0)]
     corners[np.ix_(ends, ends)] = True
     others = clear_border(strong, mask=~corners) & ~strokes
-    if _sides(others).max(initial=0) > 0.7 * side:
-        raise InputError(f"{name} should show one digit {PAPER}. Received: several.")
+    if _sides(others).max() > 0.7 * side:
+        strokes |= others
     return ink, strokes
 
 
-def _measure_ink(
-    light: np.ndarray, faintest: float = 0.24
-) -> tuple[np.ndarray, np.ndarray]:
+def _measure_ink(light: np.ndarray, faintest: float) -> tuple[np.ndarray, np.ndarray]:
     from skimage.filters import threshold_otsu
 
     strongest = np.sort(light, axis=None)[-20]  # a few pixels are noise
@@ -138,40 +144,47 @@ def _measure_ink(
 
 
 def _sides(strokes: np.ndarray) -> np.ndarray:
-    """Return the longer side of each connected piece."""
-    pieces, _ = ndimage.label(strokes, np.ones((3, 3)))
-    boxes = ndimage.find_objects(pieces)
-    return np.array([max(part.stop - part.start for part in box) for box in boxes])
+    """Return the longer side of each piece, after a 0 for the paper."""
+    pieces, _ = ndimage.label(strokes, PIECES)
+    sides = [0]
+    for rows, columns in ndimage.find_objects(pieces):
+        sides.append(max(rows.stop - rows.start, columns.stop - columns.start))
+    return np.array(sides)
 
 
-def _choose_digit(strokes: np.ndarray, name: str) -> np.ndarray:
-    """Return the largest piece with those near it, unless there is another digit."""
-    pieces, count = ndimage.label(strokes, np.ones((3, 3)))
+def _choose_digit(strokes: np.ndarray) -> np.ndarray:
+    """Return the largest piece with those near it, as the detached bar of a 5."""
+    pieces, count = ndimage.label(strokes, PIECES)
     sides = _sides(strokes)
-    side = sides.max(initial=0)
-    distance = ndimage.distance_transform_edt(pieces != sides.argmax() + 1)
-    gaps = ndimage.minimum(distance, pieces, np.arange(1, count + 1))
-    is_near = gaps <= 0.15 * side
-    digit = np.isin(pieces, np.flatnonzero(is_near) + 1)
+    # Two digits stand side by side, so parts of one may be farther apart vertically.
+    gaps = ndimage.distance_transform_edt(
+        pieces != sides.argmax(),
+        sampling=(0.5, 1),
+    )
+    gap = ndimage.minimum(gaps, pieces, range(count + 1))
+    is_near = gap <= 0.15 * sides.max()
+    is_near[0] = False
+    return is_near[pieces]
+
+
+def _find_problem(strokes: np.ndarray, digit: np.ndarray) -> str | None:
+    """Return what the picture shows if that can't be one digit."""
+    others = _sides(strokes & ~digit)
+    parts = _sides(digit)
+    if others.max() >= 0.5 * parts.max():
+        return "several things"
     _, holes = ndimage.label(~digit)
+    if len(parts) + holes > 13:
+        return "noise or graph paper"
     height, width = np.ptp(digit.nonzero(), axis=1) + 1
     # A stroke is four times as wide as its pixels are far from its edge. MNIST's, in
     # a box of 20 pixels, are up to 6 pixels wide.
     depth = ndimage.distance_transform_edt(np.pad(digit, 1))
-    pen = 20 * (4 * depth[depth > 0].mean() - 2) / max(height, width)
-    received = None
-    if max(sides[~is_near], default=0) >= 0.5 * side:
-        received = "several things"
-    elif is_near.sum() + holes > 12:
-        received = "noise or graph paper"
-    elif width > 2 * height or pen > 8:
-        received = "a line or a filled area"
-    if received:
-        raise InputError(
-            f"{name} should show one digit, drawn in strokes {PAPER}. "
-            f"Received: {received}."
-        )
-    return digit
+    stroke = 4 * depth[depth > 0].mean() - 2
+    is_filled = stroke > 0.4 * max(height, width)
+    if width > 2 * height or is_filled:
+        return "a line or a filled area"
+    return None
 
 
 def _center(ink: np.ndarray) -> np.ndarray:
@@ -271,36 +284,41 @@ def predict_prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return _as_probabilities(rows, _ends_in_logits(model))
 
 
-def _scales_pixels(layer: keras.Layer) -> bool:
+def _scales_pixels(model: Any) -> bool:
     """Tell whether a model expects pixels up to 255, which it scales itself."""
-    for part in getattr(layer, "layers", []):
+    parts = getattr(model, "operations", None) or getattr(model, "layers", [])
+    for part in parts:
         if isinstance(part, keras.layers.Rescaling):
             return np.max(part.scale) < 0.1
         if isinstance(part, keras.layers.Normalization):
             return np.max(part.mean) > 1
+        if type(part).__name__ in ("Divide", "TrueDivide"):  # image / 255
+            _, divisor = part._inbound_nodes[0].arguments.args
+            return isinstance(divisor, (int, float)) and divisor > 10
         if _scales_pixels(part):
             return True
     return False
 
 
-def _ends_in_logits(layer: keras.Layer) -> bool:
-    layers = getattr(layer, "layers", [])
+def _ends_in_logits(model: Any) -> bool:
+    layers = getattr(model, "layers", [])
     if layers:
         return _ends_in_logits(layers[-1])
-    return getattr(layer, "activation", None) is keras.activations.linear
+    return getattr(model, "activation", None) is keras.activations.linear
 
 
 def _as_probabilities(rows: np.ndarray, are_logits: bool) -> np.ndarray:
-    is_pair = rows.shape[1] == 1
-    if not is_pair and rows.min() >= 0 and np.allclose(rows.sum(axis=1), 1, atol=0.01):
+    are_logits = are_logits or rows.min() < 0 or rows.max() > 1
+    if rows.shape[1] == 1:
+        return special.expit(rows) if are_logits else rows
+    sums = rows.sum(axis=1)
+    if rows.min() >= 0 and np.allclose(sums, 1, atol=0.01):
         return rows
-    if are_logits or rows.min() < 0 or rows.max() > 1:
-        return special.expit(rows) if is_pair else special.softmax(rows, axis=1)
-    if is_pair:
-        return rows
+    if are_logits:
+        return special.softmax(rows, axis=1)
     raise InputError(
         "`model` should end in ten probabilities. Received: ten values that sum to "
-        f"{rows[0].sum():.2f}. End it in a layer with activation='softmax'."
+        f"{sums[0]:.2f}. End it in a layer with activation='softmax'."
     )
 
 
@@ -348,24 +366,16 @@ def predict_digits(model: keras.Model, images: Any) -> pd.DataFrame:
     else:
         index = pd.Index(names, name="image")
         columns = pd.RangeIndex(10, name="digit")
-    predictions = pd.DataFrame(rows, index, columns)
-    # For plot_predictions; as lists, because pandas compares attrs.
-    predictions.attrs["prepared"] = {
-        name: prepared[place].tolist()
-        for place, name in enumerate(names)
-        if place not in reasons
-    }
-    return predictions
+    return pd.DataFrame(rows, index, columns)
 
 
 def name_pictures(images: Any) -> tuple[list[Any], list[str]]:
     """Return one or several pictures as a list, and what to call each."""
     if isinstance(images, pd.DataFrame):
         images = list(images.to_numpy())
+    if hasattr(images, "__array__"):
+        images = np.asarray(images)
     is_file = isinstance(images, (str, bytes, os.PathLike)) or hasattr(images, "read")
-    if not is_file and not isinstance(images, Image.Image):
-        if hasattr(images, "__array__"):
-            images = np.asarray(images)
     is_one = is_file or not isinstance(images, Iterable)
     if isinstance(images, np.ndarray) and images.dtype != object:
         is_one = images.ndim < 3 or images.shape[2:] in ((1,), (3,), (4,))
