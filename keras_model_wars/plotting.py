@@ -261,7 +261,6 @@ def plot_validation(histories: dict[str, History]) -> Figure:
 
     Takes runs' names and histories. The report shows it of all runs.
 
-    >>> from keras_model_wars.plotting import plot_validation
     >>> figure = plot_validation({"sequential": run.history})
     """
     figure, axis = plt.subplots(figsize=(9, 4.5), layout="constrained")

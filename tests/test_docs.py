@@ -171,6 +171,7 @@ def own_check(tmp_path_factory):
     """The files of docs/ci.md, and the histories that they make."""
     folder = tmp_path_factory.mktemp("own")
     names = ("my_model.py", "make_histories.py", "test_my_model.py")
+    sys.modules.pop("my_model", None)  # another test's
     for name, text in zip(names, code(CI), strict=True):
         (folder / name).write_text(text)
     with pytest.MonkeyPatch.context() as patch:

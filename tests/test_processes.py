@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import keras_model_wars
-from conftest import ROOT, assert_same_run
+from conftest import assert_same_run
 from keras_model_wars import EXPERIMENTS, cli, train
 
 SMALL = {"epochs": 4, "hidden_units": (16, 8), "verbose": False}
@@ -39,10 +39,9 @@ def test_what_needs_no_keras_does_not_import_it(run_process, few_digits_file, tm
         if line.endswith(("| keras", "| tensorflow"))
     ]
     program = f"""
-        import sys, numpy, keras_model_wars as kmw, keras_model_wars.report
+        import sys, keras_model_wars as kmw
         assert "matplotlib" not in sys.modules
         dir(kmw), kmw.EXPERIMENTS, kmw.load_mnist({str(few_digits_file)!r}), kmw.load_mnist("sample")
-        kmw.prepare_image(numpy.pad(numpy.zeros((60, 8)), 30, constant_values=1))
         assert not {{"tensorflow", "keras"}} & set(sys.modules)
     """
     # With a cache of fonts, because matplotlib warns where building one takes long.
@@ -56,18 +55,14 @@ def test_what_needs_no_keras_does_not_import_it(run_process, few_digits_file, tm
     assert (result.status, result.err) == (0, "")
 
 
-def test_script_and_command_train_the_same_at_once_offline_without_home_or_screen(
+def test_two_commands_train_the_same_at_once_offline_without_home_or_screen(
     start_process, tmp_path
 ):
     folder = tmp_path / "ein Ordner für Ü"
     folder.mkdir()
     options = ("--epochs", 1, "--hidden-units", "16,8", "--out")
-    script = start_process(
-        "python",
-        ROOT / "scripts" / "wide_deep.py",
-        *options,
-        "erster Lauf",
-        folder=folder,
+    first = start_process(
+        "keras-model-wars", "train", "wide_deep", *options, "erster Lauf", folder=folder
     )
     bare = {
         "folder": folder,
@@ -76,7 +71,7 @@ def test_script_and_command_train_the_same_at_once_offline_without_home_or_scree
     command = start_process(
         "keras-model-wars", "train", "wide_deep", *options, "zweiter Lauf", **bare
     )
-    results = [script(), command()]
+    results = [first(), command()]
     for result in results:
         assert result.status == 0, result.err
         assert "Data: the bundled sample of 5,000 digits\n" in result.out
