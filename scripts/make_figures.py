@@ -232,7 +232,7 @@ def last_epoch_table() -> pd.DataFrame:
                     "accuracy": f"{words}: {part}{output}",
                     "article": f"{row.article:.4f}",
                     "here": f"{row.measured:.4f}",
-                    "95 % of seeds": f"{row.low:.4f} to {row.high:.4f}",
+                    "95% of seeds": f"{row.low:.4f} to {row.high:.4f}",
                 }
             )
     return pd.DataFrame(rows)
