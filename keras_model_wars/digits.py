@@ -53,7 +53,7 @@ def prepare_image(image: Any, name: str | None = None) -> np.ndarray:
             f"everything else. Received: {problem}."
         )
     # A little around the strokes keeps their gray edges.
-    edge = max(1, _sides(digit).max() / 15)
+    edge = max(1, _sizes(digit).max() / 15)
     ink[ndimage.distance_transform_edt(~digit) > edge] = 0
     rows, columns = ndimage.find_objects(np.int8(ink > 0.15))[0]
     return _center(ink[rows, columns])
@@ -120,7 +120,7 @@ def _find_strokes(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     narrow = ndimage.white_tophat(gray, size=int(0.4 * SIDE))
     ink, strong = _measure_ink(narrow, faintest=0.24)
     strokes = clear_border(strong, buffer_size=MARGIN)
-    side = _sides(strokes).max()
+    side = _sizes(strokes).max()
     if side < SIDE / 4:
         # The digit touches the border, or is small.
         return _measure_ink(gray - np.median(gray), faintest=0.4)
@@ -130,7 +130,7 @@ def _find_strokes(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ends = [*range(MARGIN + 1), *range(-MARGIN - 1, 0)]
     corners[np.ix_(ends, ends)] = True
     others = clear_border(strong, mask=~corners) & ~strokes
-    if _sides(others).max() > 0.7 * side:
+    if _sizes(others).max() > 0.7 * side:
         strokes |= others
     return ink, strokes
 
@@ -143,34 +143,35 @@ def _measure_ink(light: np.ndarray, faintest: float) -> tuple[np.ndarray, np.nda
     return ink, ink > threshold_otsu(ink)
 
 
-def _sides(strokes: np.ndarray) -> np.ndarray:
-    """Return the longer side of each piece, after a 0 for the paper."""
+def _sizes(strokes: np.ndarray) -> np.ndarray:
+    """Return the height and width of each piece, after zeros for the paper."""
     pieces, _ = ndimage.label(strokes, PIECES)
-    sides = [0]
+    sizes = [(0, 0)]
     for rows, columns in ndimage.find_objects(pieces):
-        sides.append(max(rows.stop - rows.start, columns.stop - columns.start))
-    return np.array(sides)
+        sizes.append((rows.stop - rows.start, columns.stop - columns.start))
+    return np.array(sizes)
 
 
 def _choose_digit(strokes: np.ndarray) -> np.ndarray:
     """Return the largest piece with those near it, as the detached bar of a 5."""
     pieces, count = ndimage.label(strokes, PIECES)
-    sides = _sides(strokes)
-    # Two digits stand side by side, so parts of one may be farther apart vertically.
-    gaps = ndimage.distance_transform_edt(
-        pieces != sides.argmax(),
-        sampling=(0.5, 1),
-    )
-    gap = ndimage.minimum(gaps, pieces, range(count + 1))
-    is_near = gap <= 0.15 * sides.max()
+    sizes = _sizes(strokes)
+    sides = sizes.max(axis=1)
+    # The bar of a 5 may be detached; another digit is as high.
+    heights = sizes[:, 0]
+    is_low = heights < 0.5 * heights[sides.argmax()]
+    reach = np.where(is_low, 0.3, 0.15)
+    distance = ndimage.distance_transform_edt(pieces != sides.argmax())
+    gaps = ndimage.minimum(distance, pieces, range(count + 1))
+    is_near = gaps <= reach * sides.max()
     is_near[0] = False
     return is_near[pieces]
 
 
 def _find_problem(strokes: np.ndarray, digit: np.ndarray) -> str | None:
     """Return what the picture shows if that can't be one digit."""
-    others = _sides(strokes & ~digit)
-    parts = _sides(digit)
+    others = _sizes(strokes & ~digit)
+    parts = _sizes(digit)
     if others.max() >= 0.5 * parts.max():
         return "several things"
     _, holes = ndimage.label(~digit)
@@ -191,7 +192,8 @@ def _center(ink: np.ndarray) -> np.ndarray:
     """Scale into a box of 20 x 20 pixels and place it by its center of mass."""
     height, width = (max(1, round(20 * n / max(ink.shape))) for n in ink.shape)
     small = Image.fromarray(ink).resize((width, height), Image.Resampling.BICUBIC)
-    box = np.clip(np.asarray(small) / np.max(small), 0, 1)
+    pixels = np.asarray(small)
+    box = np.clip(pixels / pixels.max(), 0, 1)
     middle = 14.5 - np.array(ndimage.center_of_mass(box))
     top, left = np.clip(middle, 0, (28 - height, 28 - width)).astype(int)
     image = np.zeros((28, 28), np.uint8)
@@ -232,10 +234,10 @@ def _as_graph(model: keras.Model) -> keras.Model:
     if inputs:
         outputs = [_answer_to(place, model) for place in range(len(model.outputs))]
         return keras.Model(inputs, outputs)
-    shape = (model.get_build_config() or {}).get("input_shape")
+    shape = (model.get_build_config() or {}).get("input_shape") or (None,)
     try:
         image = keras.Input(shape[1:])
-        return keras.Model(image, model(image))
+        return keras.Model([image], model(image))
     except Exception as error:  # a subclassed model's own code
         raise InputError(
             "`model` should take one array of images, or be made with the Functional "
