@@ -16,6 +16,8 @@ from PIL import Image
 
 # Before TensorFlow initializes: small models train faster on one thread, and two processes share the cores.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+# As the command does: TensorFlow 2.19 writes a line at the end of each epoch.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras_model_wars as kmw
 from keras_model_wars import cli

@@ -122,8 +122,8 @@ def to_functional(model: keras.Model) -> keras.Model:
     that trains in a way of its own or holds stateful layers, whose state both models
     would share. Follows "Keras Model Wars: Functional vs Sequential".
 
-    >>> kmw.to_functional(kmw.build_sequential()).output_names
-    ['output']
+    >>> kmw.to_functional(kmw.build_sequential()).output_shape
+    (None, 10)
     """
     verdict = which_api(model)
     if not has_graph(model):

@@ -26,7 +26,6 @@ def picture_path(path: PictureFile) -> PictureFile:
 
     Checked before a picture is made: Graphviz and matplotlib know different formats.
 
-    >>> from keras_model_wars.checks import picture_path
     >>> picture_path("diagram.svg")
     'diagram.svg'
     """
@@ -45,7 +44,6 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     choose their format. If writing fails, an existing file at ``path`` stays whole and
     nothing half written is left.
 
-    >>> from keras_model_wars.checks import replacing
     >>> with replacing("notes.txt") as temporary:
     ...     _ = temporary.write_text("whole or not there")
     """

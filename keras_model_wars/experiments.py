@@ -152,7 +152,6 @@ def find_experiment(model: str | Experiment) -> Experiment:
     trained as ``sequential`` is. Raises an InputError if there is none, and whatever the
     file itself raises.
 
-    >>> from keras_model_wars.experiments import find_experiment
     >>> find_experiment("wide_deep").epochs
     10
     >>> find_experiment("my_model.py:build_mine").name

@@ -80,8 +80,8 @@ def build_two_input_two_output(
     Follows "Sequential API vs Functional API model in Keras", the third model.
 
     >>> model = kmw.build_two_input_two_output(hidden_units=(64, 32), branch_units=16)
-    >>> model.output_names
-    ['output_a', 'output_b']
+    >>> model.output_shape
+    [(None, 10), (None, 10)]
     """
     first, second = hidden_units
     input_a = keras.Input((28, 28), name="input_a")

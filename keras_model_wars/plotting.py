@@ -3,6 +3,7 @@
 import html
 import io
 import itertools
+import logging
 import math
 import os
 import tempfile
@@ -24,6 +25,12 @@ from PIL import Image
 from keras_model_wars.apis import connections
 from keras_model_wars.article_logs import History, as_history
 from keras_model_wars.checks import InputError, PictureFile, picture_path, replacing
+
+# Every model traces its own functions, and TensorFlow takes five models in one process
+# for a mistake.
+logging.getLogger("tensorflow").addFilter(
+    lambda record: "tf.function retracing" not in record.getMessage()
+)
 
 # Each color has one meaning in all pictures, and the color-blind can tell them apart.
 # The layers' colors, from the palette of Okabe and Ito, are dark enough for white text.

@@ -14,7 +14,6 @@ def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     Epochs are counted from 0. The order depends on ``seed`` and ``epoch`` alone, so a
     resumed run continues with the order that it would have had.
 
-    >>> from keras_model_wars.shuffling import epoch_order
     >>> sorted(epoch_order(4, seed=0, epoch=1).tolist())
     [0, 1, 2, 3]
     """
@@ -30,7 +29,6 @@ class ReshuffledDataset(keras.callbacks.Callback):
     as a callback, which sets the order of each epoch. ``x`` and ``y`` are arrays or
     dicts of arrays.
 
-    >>> from keras_model_wars.shuffling import ReshuffledDataset
     >>> order = ReshuffledDataset(x_train, y_train, batch_size=32, seed=0)
     >>> len(order.dataset)
     141

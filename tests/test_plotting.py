@@ -589,3 +589,10 @@ def test_predictions_of_other_pictures_are_refused():
     table = predictions_of(["a.png"], [0.1] * 10)
     with pytest.raises(kmw.InputError, match="the 2 `images`. Received: 1 rows"):
         plot_predictions(["a.png", "b.png"], table)
+
+
+def test_many_models_in_one_process_bring_no_word_of_retracing(capfd):
+    for _ in range(7):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        model.predict(np.zeros((3, 4)), verbose=0)
+    assert capfd.readouterr().err == ""
