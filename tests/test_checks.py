@@ -2,6 +2,7 @@
 
 import stat
 
+import jedi
 import pytest
 
 import keras_model_wars as kmw
@@ -62,3 +63,16 @@ def test_a_picture_may_be_of_three_formats(path):
 def test_another_format_is_refused_by_name(path):
     with pytest.raises(kmw.InputError, match=f"Received: {path}"):
         picture_path(path)
+
+
+def test_an_editor_completes_public_names():
+    script = jedi.Script("import keras_model_wars as kmw\nkmw.")
+    completed = {completion.name for completion in script.complete(2, 4)}
+    assert set(kmw.__all__) <= completed
+
+
+def test_an_editor_shows_a_signature():
+    script = jedi.Script("import keras_model_wars as kmw\nkmw.train(")
+    (signature,) = script.get_signatures(2, 10)
+    names = [parameter.name for parameter in signature.params]
+    assert names[:3] == ["model", "epochs", "batch_size"]

@@ -14,6 +14,7 @@ from PIL import Image
 
 import keras_model_wars as kmw
 from keras_model_wars import InputError, cli
+from keras_model_wars.runs import RunRecord
 
 HELP = {
     "": "train summary plot samples list which-api predict report claims draw --version",
@@ -158,6 +159,20 @@ def test_quiet_train_resumes_and_overwrites(command, few_digits_file, option, ep
     quiet = train(command, few_digits_file, "--quiet", option, "--epochs", epochs)
     assert quiet == (0, "", "")
     assert len(pd.read_csv("runs/sequential/history.csv")) == epochs
+
+
+def test_ctrl_c_says_how_to_continue(command, few_digits_file, monkeypatch):
+    begin = RunRecord.on_epoch_begin
+
+    def interrupt(self, epoch, logs=None):
+        begin(self, epoch, logs)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunRecord, "on_epoch_begin", interrupt)
+    result = train(command, few_digits_file, "--epochs", 3)
+    assert result.status == 130
+    assert "Stopped after 2 of 3 epochs. Continue with --resume." in result.err
 
 
 def test_train_refuses_a_folder_that_holds_a_run(command, few_digits_file):

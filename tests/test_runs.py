@@ -122,6 +122,23 @@ def test_a_resumed_run_trains_only_what_is_left(few_digits, tmp_path):
     assert record(tmp_path)["seconds_per_epoch"][:2] == [1000, 2000]
 
 
+def test_a_full_disk_leaves_the_epoch_before_whole(few_digits, tmp_path, whole_runs):
+    save = keras.Model.save
+
+    def save_or_fail(self, file):
+        save(self, file)
+        if int(self.optimizer.iterations) > 11:  # one epoch's batches
+            raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "save", save_or_fail)
+        with pytest.raises(OSError, match="No space"):
+            train("shared_layers", data=few_digits, out=tmp_path, **SMALL)
+    assert not list(tmp_path.glob(".*")), "nothing half written is left"
+    run = train("shared_layers", data=few_digits, out=tmp_path, resume=True, **SMALL)
+    assert_ends_as(run, whole_runs["shared_layers"])
+
+
 def test_a_finished_run_is_extended_bit_for_bit(few_digits, tmp_path, whole_runs):
     shorter = SMALL | {"epochs": 2}
     train("shared_layers", data=few_digits, out=tmp_path, **shorter)
