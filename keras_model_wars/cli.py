@@ -116,7 +116,8 @@ RunFolder = Annotated[
     Path | None, typer.Option(help="Folder for the files.", show_default="runs/MODEL")
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue an interrupted or a shorter run.")
+    bool,
+    typer.Option("--resume", help="Continue a run, or start one if there is none."),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Start over in the run's folder.")
@@ -496,11 +497,10 @@ def _say_how_to_continue(folder: Path) -> None:
         record = read_record(folder)
         saved = len(record["seconds_per_epoch"])
         epochs = record["settings"]["epochs"]
-        if saved:
-            print(
-                f"\nStopped after {saved} of {epochs} epochs. Continue with --resume.",
-                file=sys.stderr,
-            )
+        print(
+            f"\nStopped after {saved} of {epochs} epochs. Continue with --resume.",
+            file=sys.stderr,
+        )
 
 
 def _print_prediction(names: Any, row: Any) -> None:

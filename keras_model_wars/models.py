@@ -12,8 +12,8 @@ import lazy_loader
 if TYPE_CHECKING:
     import keras
 else:
-    # `import keras`, put off until a model is built: it takes seconds, and who only
-    # asks for the list of models should not wait for it.
+    # `import keras`, put off until a model is built: it takes seconds, and nobody who
+    # only lists the models should wait for it.
     keras = lazy_loader.load("keras")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 
@@ -25,7 +26,8 @@ END_FILES = (
     "article_comparison.png",
     "mistakes.png",
 )
-# In the order in which they are removed: without run.json, nothing else counts.
+# In the order in which they are removed: run.json last, so that a folder that is half
+# emptied is still known as a run.
 RUN_FILES = (
     "model.keras",
     "history.csv",
@@ -85,7 +87,7 @@ def _what_is_there(path: Path) -> str:
         model = read_record(path)["settings"]["model"]
     return (
         "a run that was stopped in its first epoch. "
-        f"To continue it: `keras-model-wars train {model} --resume`"
+        f"To continue it: `keras-model-wars train {model} --out {path} --resume`"
     )
 
 
@@ -129,7 +131,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         record = json.loads(file.read_text(encoding="utf-8"))
         seconds = record["seconds_per_epoch"]
         [float(second) for second in seconds]
-        record["settings"]["model"], record["settings"]["epochs"]
+        record["settings"]["model"], record["settings"]["epochs"], record["data"]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{file} should be the record of a run. Received: something else "
@@ -166,10 +168,11 @@ def check_folder(out: Path | None, *, resume: bool, overwrite: bool) -> None:
                 "Received: out=None"
             )
         return
-    if resume or overwrite:
-        return
     found = [name for name in RUN_FILES if (out / name).exists()]
-    if "run.json" in found:
+    is_run = "run.json" in found
+    if overwrite or (resume and is_run):
+        return
+    if is_run:
         raise InputError(
             f"`out` should be a folder without a run. Received: {out}, which holds one. "
             "Continue it with resume=True or --resume, "
@@ -214,9 +217,8 @@ class RunRecord(keras.callbacks.Callback):
         self._rows: list[dict[str, float]] = []
         self._record: dict[str, Any] = {
             "title": title,
-            # Through JSON, to compare with those of a file; NumPy's integers become
-            # Python's.
-            "settings": json.loads(json.dumps(settings, default=int)),
+            # Through JSON, to compare with those of a file.
+            "settings": json.loads(json.dumps(settings, default=_as_json)),
             "data": source,
             "parameters": model.count_params(),
             "api": verdict.api,
@@ -229,6 +231,10 @@ class RunRecord(keras.callbacks.Callback):
             "backend": keras.config.backend(),
             "seconds_per_epoch": [],
         }
+
+    def exists(self) -> bool:
+        """Tell whether there is a run in the folder."""
+        return self.folder is not None and (self.folder / "run.json").exists()
 
     @property
     def history(self) -> pd.DataFrame:
@@ -252,11 +258,12 @@ class RunRecord(keras.callbacks.Callback):
         found = read_record(self.folder)
         self.epochs = epochs or found["settings"]["epochs"]
         self._record["settings"]["epochs"] = self.epochs
-        self._check_settings(found["settings"])
+        self._check_settings(found["settings"], found["data"])
         checkpoint = self.folder / "model.keras"
         if checkpoint.exists():
             check_architecture(model, checkpoint)
             model.optimizer.build(model.trainable_variables)
+            # A compiled model's file restores the optimizer's state as well.
             _load_weights(model, checkpoint)
             self.saved = int(model.optimizer.iterations) // batches
             self._rows = _read_rows(self.folder, self.saved)
@@ -269,15 +276,16 @@ class RunRecord(keras.callbacks.Callback):
         self.write()  # without the test result
         _remove(self.folder, END_FILES)
 
-    def _check_settings(self, theirs: dict[str, Any]) -> None:
+    def _check_settings(self, theirs: dict[str, Any], data: str) -> None:
         ours = self._record["settings"]
         for name in theirs | ours:
             if name == "epochs" or ours.get(name) == theirs.get(name):
                 continue
             wanted = repr(theirs[name]) if name in theirs else "left out"
+            advice = f". Pass the same data: {data}" if name == "digits" else ""
             raise InputError(
                 f"`{name}` should be {wanted}, as in the run to resume in "
-                f"{self.folder}. Received: {name}={ours.get(name)!r}"
+                f"{self.folder}. Received: {name}={ours.get(name)!r}{advice}"
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -295,7 +303,6 @@ class RunRecord(keras.callbacks.Callback):
                 self.history.to_csv(temporary)
             with replacing(self.folder / "model.keras") as temporary:
                 self.model.save(temporary)
-            self.saved = epoch + 1
 
     def finish(self, test_metrics: dict[str, float]) -> None:
         """Complete the record with the results of the finished run."""
@@ -357,6 +364,12 @@ def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
     for layer in found:
         settings = dict(layer["config"])
         settings["name"] = ""
+        if "layers" in settings:  # a nested model
+            settings["layers"] = _layers(settings)
+            settings["input_layers"] = settings["output_layers"] = None
+        wrapped = settings.get("layer")
+        if isinstance(wrapped, dict):
+            settings["layer"] = _layers({"layers": [wrapped]})
         settings["class"] = layer["class_name"]
         inputs = json.dumps(layer.get("inbound_nodes", []))
         for name, place in places.items():
@@ -407,6 +420,15 @@ def _read_rows(folder: Path, saved: int) -> list[dict[str, float]]:
             f"Received: {error}. Start over with --overwrite"
         ) from None
     return history.head(saved).to_dict("records")
+
+
+def _as_json(value: Any) -> Any:
+    """Return a builder's argument that JSON doesn't know as one that it does."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return getattr(value, "__name__", type(value).__name__)
 
 
 def _remove(folder: Path, names: tuple[str, ...]) -> None:

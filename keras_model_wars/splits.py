@@ -142,16 +142,16 @@ def make_pairs(
     same[random.permutation(can_match)[:half]] = True
     # Steps around a circle, at least one and short of a full turn, never lead back to
     # the start: to the same label, or below to the image itself.
-    steps = random.integers(1, len(labels), size=len(y))
-    other_label = (label_of + steps) % len(labels)
+    label_steps = random.integers(1, len(labels), size=len(y))
+    other_label = (label_of + label_steps) % len(labels)
     partner = np.empty(len(y), dtype=np.int64)
     for label in range(len(labels)):
         images = np.flatnonzero(label_of == label)
-        places = np.flatnonzero(same[images])
-        steps = random.integers(1, len(images), size=len(places))
-        partner[images[places]] = images[(places + steps) % len(images)]
-        seekers = np.flatnonzero(~same & (other_label == label))
-        partner[seekers] = random.choice(images, size=len(seekers))
+        matched = np.flatnonzero(same[images])
+        image_steps = random.integers(1, len(images), size=len(matched))
+        partner[images[matched]] = images[(matched + image_steps) % len(images)]
+        different = np.flatnonzero(~same & (other_label == label))
+        partner[different] = random.choice(images, size=len(different))
     return {"left": x, "right": x[partner]}, same.astype(np.uint8)
 
 

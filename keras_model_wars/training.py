@@ -95,20 +95,20 @@ def train(
     order = ReshuffledDataset(
         *splits.train, batch_size=experiment.batch_size, seed=seed
     )
-    settings = _settings(experiment, seed, builder_keywords, mnist)
+    settings = _recorded_settings(experiment, seed, builder_keywords, mnist)
     record = RunRecord(
         folder, network, title=experiment.title, settings=settings, source=source
     )
 
     network.compile(
         optimizer=keras.optimizers.SGD(
-            experiment.learning_rate, momentum=experiment.momentum
+            float(experiment.learning_rate), momentum=experiment.momentum
         ),
         loss=experiment.loss,
         metrics=_metrics(network),
         steps_per_execution=order.steps_per_execution,
     )
-    if resume and folder and (folder / "run.json").exists():
+    if resume and record.exists():
         record.resume(network, batches=len(order.dataset), epochs=epochs)
     else:
         record.start()
@@ -122,7 +122,7 @@ def train(
         order.dataset,
         initial_epoch=record.saved,
         epochs=record.epochs,
-        shuffle=False,  # the dataset does it
+        shuffle=False,  # shuffled already, in an order that can be repeated
         validation_data=splits.validation,
         validation_batch_size=experiment.batch_size,
         callbacks=[order, record],
@@ -134,7 +134,7 @@ def train(
 
     run = Run(network, record.history, test_metrics, folder)
     notes = _draw(run, experiment, splits, mnist)
-    record.finish(test_metrics)
+    record.finish(test_metrics)  # last: a finished run has all its pictures
     if verbose:
         _print_results(run, notes)
     return run
@@ -163,19 +163,19 @@ def _load(data: str | os.PathLike | Mnist | None) -> tuple[Mnist, str]:
 
 def _metrics(model: keras.Model) -> list:
     # Today's Keras refuses the article's single ["accuracy"] for two outputs, and wants
-    # one list per output. A subclassed model doesn't tell its outputs.
+    # one list per output. A subclassed model doesn't list its outputs.
     outputs = getattr(model, "outputs", None) or [None]
     if len(outputs) == 1:
         return ["accuracy"]
     return [["accuracy"] for _ in outputs]
 
 
-def _settings(
+def _recorded_settings(
     experiment: Experiment, seed: int, builder_keywords: dict[str, Any], mnist: Mnist
 ) -> dict[str, Any]:
     """Return the settings of a run, which a resumed run must share."""
     loss = experiment.loss
-    return {
+    own = {
         "model": experiment.name,
         "epochs": experiment.epochs,
         "batch_size": experiment.batch_size,
@@ -183,25 +183,23 @@ def _settings(
         "momentum": experiment.momentum,
         "loss": loss if isinstance(loss, str) else getattr(loss, "name", str(loss)),
         "seed": seed,
-        **builder_keywords,
         "preparation": getattr(experiment.prepare, "__name__", "own"),
         "digits": fingerprint(mnist),
     }
+    taken = sorted(set(own) & set(builder_keywords))
+    if taken:
+        raise InputError(
+            "The builder's arguments should have other names than the settings of the "
+            f"run. Received: {', '.join(taken)}. Rename them in the builder"
+        )
+    return own | builder_keywords
 
 
 def _draw(run: Run, experiment: Experiment, splits: Splits, mnist: Mnist) -> list[str]:
-    """Draw a run's pictures into its folder; return what there is no picture of."""
-    name = experiment.name
+    """Draw a run's pictures into its folder; return notes on missing pictures."""
     title = experiment.title
-    notes = []
-    count = len(mnist[0][0])
-    if EXPERIMENTS.get(name) is None or name not in LOGGED_MODELS:
-        notes.append(f"No comparison with the article: it printed no log for {name}.")
-    elif count != FULL_TRAIN_DIGITS:
-        notes.append(
-            f"No comparison with the article: this run had {count:,} of MNIST's "
-            f"{FULL_TRAIN_DIGITS:,} training images."
-        )
+    reason = _why_not_compared(experiment, len(mnist[0][0]))
+    notes = [f"No comparison with the article: {reason}."] if reason else []
     folder = run.folder
     if folder is None:
         return notes
@@ -210,14 +208,27 @@ def _draw(run: Run, experiment: Experiment, splits: Splits, mnist: Mnist) -> lis
         plot_mistakes(run.model, *splits.test, folder / "mistakes.png", title=title)
     except InputError as error:
         notes.append(f"No picture of the mistakes: {error}")
-    if not notes:
-        comparison = compare_with_article(run.history, name)
+    if reason is None:
+        comparison = compare_with_article(run.history, experiment.name)
         with replacing(folder / "article_comparison.csv") as temporary:
             comparison.to_csv(temporary, index=False)
         plot_article_comparison(
             comparison, folder / "article_comparison.png", title=title
         )
     return notes
+
+
+def _why_not_compared(experiment: Experiment, count: int) -> str | None:
+    name = experiment.name
+    if name not in LOGGED_MODELS:
+        return f"it printed no log for {name}"
+    if experiment.builder is not EXPERIMENTS[name].builder:
+        return f"this {name} is another model than the article's"
+    if count != FULL_TRAIN_DIGITS:
+        return (
+            f"this run had {count:,} of MNIST's {FULL_TRAIN_DIGITS:,} training images"
+        )
+    return None
 
 
 def _print_results(run: Run, notes: list[str]) -> None:

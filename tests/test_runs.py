@@ -347,7 +347,7 @@ def test_a_folder_without_a_model_is_not_called_missing(tmp_path):
 
 def test_a_run_that_was_stopped_early_is_said_to_be_resumed(folder):
     (folder / "model.keras").unlink()
-    with pytest.raises(InputError, match="train sequential --resume"):
+    with pytest.raises(InputError, match="train sequential --out .*run --resume"):
         load_model(folder)
 
 
@@ -408,3 +408,41 @@ def test_a_run_that_could_not_be_restored_is_refused_before_training(
     with pytest.raises(InputError, match="can't be restored.*used 2 times"):
         train_mine(few_digits, tmp_path, build_twice)
     assert not content(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "history.csv"])
+def test_resume_does_not_replace_files_that_no_run_has_left(few_digits, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match="which training would replace"):
+        train("sequential", data=few_digits, out=tmp_path, resume=True, **SMALL)
+    assert content(tmp_path) == {name: b"mine"}
+
+
+def test_numpys_numbers_and_functions_are_recorded_as_they_are(few_digits, tmp_path):
+    def build_any(activation):
+        return build_mine(activation)
+
+    settings = {"learning_rate": np.float32(0.25), "activation": keras.activations.relu}
+    train_mine(few_digits, tmp_path, build_any, **settings)
+    assert record(tmp_path)["settings"]["learning_rate"] == 0.25
+    assert record(tmp_path)["settings"]["activation"] == "relu"
+
+
+def test_a_builders_argument_does_not_hide_a_setting(few_digits):
+    def build_with(momentum=0.5):
+        return build_mine()
+
+    with pytest.raises(InputError, match="other names .*Received: momentum"):
+        train_mine(few_digits, None, build_with, momentum=0.1)
+
+
+def build_nested():
+    inner = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(4)])
+    ends = [keras.Input((28, 28)), keras.layers.TimeDistributed(keras.layers.Dense(3))]
+    return keras.Sequential([*ends, inner, keras.layers.Dense(10, "softmax")])
+
+
+def test_a_nested_model_without_names_is_resumed_in_one_process(few_digits, tmp_path):
+    train_mine(few_digits, tmp_path, build_nested)
+    run = train_mine(few_digits, tmp_path, build_nested, resume=True, epochs=2)
+    assert len(run.history) == 2
