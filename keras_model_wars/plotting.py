@@ -282,7 +282,7 @@ def plot_validation(histories: dict[str, History]) -> Figure:
             marker = "o" if len(values) == 1 else None
             axis.plot(values, marker=marker, label=label)
     _label_epochs(axis)
-    axis.set_ylabel("validation accuracy")
+    axis.set(xlabel="epoch", ylabel="validation accuracy")
     axis.grid(True, alpha=0.4)
     # Beside the axes, where it covers no line, however many runs there are.
     figure.legend(loc="outside right upper", fontsize=9)

@@ -322,9 +322,17 @@ class RunRecord(keras.callbacks.Callback):
 def write_summary(model: keras.Model, file: Path) -> None:
     """Write a model's summary, as wide as its longest name needs."""
     lines: list[str] = []
+    columns = os.environ.get("COLUMNS")
     for width in (100, 140, 200, 300):
         lines = []
-        model.summary(line_length=width, print_fn=lines.append)
+        # Keras cuts its table at the width of the screen, which nothing else sets.
+        os.environ["COLUMNS"] = str(width)
+        try:
+            model.summary(line_length=width, print_fn=lines.append)
+        finally:
+            os.environ.pop("COLUMNS")
+            if columns is not None:
+                os.environ["COLUMNS"] = columns
         if not any("…" in line for line in lines):
             break
     with replacing(file) as temporary:

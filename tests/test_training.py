@@ -116,6 +116,8 @@ def test_summary_is_as_wide_as_its_names_need(small_runs):
         summary = (run.folder / "summary.txt").read_text(encoding="utf-8")
         assert f"Total params: {run.model.count_params():,}" in summary
         assert "…" not in summary
+        assert "Param #" in summary
+        assert summary.count("│") > 2 * len(run.model.layers), "no column is cut off"
 
 
 def test_the_optimizer_is_plain_sgd_with_the_articles_settings(small_runs):
