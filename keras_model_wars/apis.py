@@ -12,6 +12,8 @@ import keras
 
 from keras_model_wars.checks import InputError
 
+NOT_RESTORED = "which a Sequential model builds but does not restore from a file"
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -178,10 +180,25 @@ def _is_keras(function: Any) -> bool:
     return function.__module__.startswith("keras.")
 
 
+# What an author may write anew; the converted model would have Keras's own.
+OVERRIDABLE = (
+    "train_step",
+    "test_step",
+    "predict_step",
+    "make_train_function",
+    "make_test_function",
+    "make_predict_function",
+    "compute_loss",
+    "compute_metrics",
+    "fit",
+    "evaluate",
+    "predict",
+)
+
+
 def _check_convertible(model: keras.Model) -> None:
-    own = ("train_step", "test_step", "predict_step", "compute_loss", "fit")
-    for name in own:
-        if not _is_keras(getattr(type(model), name)):
+    for name in OVERRIDABLE:
+        if name in vars(model) or not _is_keras(getattr(type(model), name)):
             raise InputError(
                 "`model` should train as Keras's own models do. "
                 f"Received: a {type(model).__name__} with a {name} of its own, which "
@@ -431,7 +448,7 @@ def _shared_layers(nested: dict[keras.Model, list[Any]]) -> list[Reason]:
 def _not_restored(nested: dict[keras.Model, list[Any]], layer: Any) -> str:
     for part, layers in nested.items():
         if isinstance(part, keras.Sequential) and layer in layers:
-            return ", which a Sequential model builds but does not restore from a file"
+            return f", {NOT_RESTORED}"
     return ""
 
 

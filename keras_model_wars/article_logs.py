@@ -182,8 +182,7 @@ def as_history(history: History) -> pd.DataFrame:
     epoch 0, as the file of a ``CSVLogger`` does, and from 1 otherwise; one without
     counts its rows. Missing values stay NaN. A list of a ``val_`` metric that is
     shorter than the others is read as ``validation_freq=k`` makes it: the values of the
-    epochs k, 2k, 3k and so on. If several k fit, it is the one that validates after the
-    last epoch; pass a DataFrame with NaN if yours is another.
+    epochs k, 2k, 3k and so on, if only one k fits.
 
     Raises an InputError for anything else, for epochs that occur twice, for values whose
     epochs can't be known, and for a column that does not hold one number per epoch.
@@ -231,9 +230,6 @@ def _epochs_with_values(name: str, count: int, epochs: pd.Index) -> pd.Index:
         return epochs
     last = max(epochs, default=0)
     fitting = [k for k in range(2, last + 1) if sum(epochs % k == 0) == count]
-    # Of several that fit, take the one that validates after the last epoch.
-    dividing = [k for k in fitting if k * count == last == len(epochs)]
-    fitting = dividing or fitting
     if len(fitting) != 1 or not name.startswith("val_"):
         raise InputError(
             f"`{name}` should hold one value per epoch, or validation values as "

@@ -344,8 +344,11 @@ def start_keras(intra_op_threads: int | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _without_chatter():
         try:
-            import keras
+            # Not `import keras`: the models' module has it put off, and an import
+            # would swallow the reason why it doesn't start.
+            from keras_model_wars.models import keras
 
+            keras.config.backend()
             if intra_op_threads:
                 import tensorflow as tf
 
@@ -420,8 +423,8 @@ def _builder_keywords(
     builder = experiment.builder
     if "hidden_units" not in inspect.signature(builder).parameters:
         raise InputError(
-            "--hidden-units should be given for a builder that takes `hidden_units`. "
-            f"Received: {experiment.name}, whose builder doesn't take it"
+            "--hidden-units should be given for a builder with an argument of that "
+            f"name. Received: {experiment.name}, whose builder doesn't take it"
         )
     if experiment.name in kmw.EXPERIMENTS and len(hidden_units) != 2:
         widths = ",".join(map(str, hidden_units))

@@ -119,11 +119,12 @@ def _find_strokes(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # The top-hat removes what is broad: shadows and uneven light.
     narrow = ndimage.white_tophat(gray, size=int(0.4 * SIDE))
     ink, strong = _measure_ink(narrow, faintest=0.24)
-    strokes = clear_border(strong, buffer_size=MARGIN)
+    strokes = _without_frame(clear_border(strong, buffer_size=MARGIN))
     side = _sizes(strokes).max()
     if side < SIDE / 4:
         # The digit touches the border, or is small.
-        return _measure_ink(gray - np.median(gray), faintest=0.4)
+        ink, strokes = _measure_ink(gray - np.median(gray), faintest=0.4)
+        return ink, _without_frame(strokes)
     # Frames, bars and shadows reach a corner of the picture. What doesn't is another
     # digit, or a part of this one.
     corners = np.zeros(gray.shape, bool)
@@ -133,6 +134,15 @@ def _find_strokes(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if _sizes(others).max() > 0.7 * side:
         strokes |= others
     return ink, strokes
+
+
+def _without_frame(strokes: np.ndarray) -> np.ndarray:
+    """Remove the largest piece if it is drawn around another: no digit is."""
+    pieces, _ = ndimage.label(strokes, PIECES)
+    largest = pieces == _sizes(strokes).max(axis=1).argmax()
+    inside = ndimage.binary_fill_holes(largest) & strokes & ~largest
+    is_frame = largest.any() and _sizes(inside).max() >= 0.25 * _sizes(largest).max()
+    return inside if is_frame else strokes
 
 
 def _measure_ink(light: np.ndarray, faintest: float) -> tuple[np.ndarray, np.ndarray]:
@@ -294,12 +304,27 @@ def _scales_pixels(model: Any) -> bool:
             return np.max(part.scale) < 0.1
         if isinstance(part, keras.layers.Normalization):
             return np.max(part.mean) > 1
-        if type(part).__name__ in ("Divide", "TrueDivide"):  # image / 255
-            _, divisor = part._inbound_nodes[0].arguments.args
-            return isinstance(divisor, (int, float)) and divisor > 10
+        factor = _factor(part)
+        if factor is not None:
+            return factor < 0.1
         if _scales_pixels(part):
             return True
     return False
+
+
+def _factor(part: Any) -> float | None:
+    """Return what an operation such as image / 255 multiplies the pixels by."""
+    kind = type(part).__name__
+    if kind not in ("Divide", "TrueDivide", "Multiply"):
+        return None
+    if isinstance(part, keras.Layer):
+        return None
+    for value in part._inbound_nodes[0].arguments.args:
+        if isinstance(value, keras.KerasTensor) or np.size(value) != 1:
+            continue
+        number = float(np.squeeze(keras.ops.convert_to_numpy(value)))
+        return number if kind == "Multiply" else 1 / number
+    return None
 
 
 def _ends_in_logits(model: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 import math
 import numbers
 import re
@@ -181,15 +182,16 @@ def _own_experiment(module: ModuleType, name: str, model: str) -> Experiment:
     found = getattr(module, name, None)
     if isinstance(found, Experiment):
         experiment = found
-    elif callable(found):
+    elif inspect.isroutine(found) or inspect.isclass(found):
         short = name.removeprefix("build_")
         experiment = Experiment(short, short, found)
     else:
         names = [key for key, value in vars(module).items() if _is_own(value, module)]
         there = ", ".join(sorted(names)) or "none"
+        received = repr(found) if hasattr(module, name) else f"no name {name!r}"
         raise InputError(
             f"{model} should name a function that returns a Keras model, or an "
-            f"Experiment. Received: {found!r}. Names that are there: {there}"
+            f"Experiment. Received: {received}. Names that are there: {there}"
         )
     if (
         experiment.name in EXPERIMENTS
@@ -205,7 +207,8 @@ def _own_experiment(module: ModuleType, name: str, model: str) -> Experiment:
 def _is_own(value: Any, module: ModuleType) -> bool:
     if isinstance(value, Experiment):
         return True
-    return callable(value) and getattr(value, "__module__", "") == module.__name__
+    is_own = getattr(value, "__module__", "") == module.__name__
+    return is_own and (inspect.isroutine(value) or inspect.isclass(value))
 
 
 def _import(place: str) -> ModuleType:
@@ -214,7 +217,8 @@ def _import(place: str) -> ModuleType:
         return _import_module(place)
     path = Path(place).resolve()
     if not path.is_file():
-        raise InputError(f"{place} should be a Python file. Received: no such file")
+        received = "a folder" if path.is_dir() else "no such file"
+        raise InputError(f"{place} should be a Python file. Received: {received}")
     _add_to_path(path.parent)  # for what the file imports from beside it
     loaded = sys.modules.get(path.stem)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
@@ -236,6 +240,10 @@ def _import(place: str) -> ModuleType:
 
 def _import_module(name: str) -> ModuleType:
     _add_to_path(Path.cwd())
+    if name.startswith("."):
+        raise InputError(
+            f"{name} should be a module's whole name, or a file such as my_model.py"
+        )
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -46,8 +46,24 @@ def build_model(
 
 def match(model: keras.Model, experiment: Experiment, mnist: Mnist) -> Splits:
     """Prepare MNIST for a model, or raise an InputError if they don't fit."""
-    splits = match_images(model, experiment.prepare(mnist))
+    splits = match_images(model, _prepare(experiment, mnist))
     match_labels(model, splits, experiment.loss)
+    return splits
+
+
+def _prepare(experiment: Experiment, mnist: Mnist) -> Splits:
+    prepared = experiment.prepare(mnist)
+    try:
+        splits = Splits(*prepared)
+        for x, y in splits:
+            lengths = {len(array) for array in keras.tree.flatten((x, y))}
+            if len(lengths) != 1:
+                raise ValueError(f"arrays of {sorted(lengths)} rows")
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "`prepare` should return Splits: (x, y) for training, validation and test, "
+            f"as many labels as images. Received: {error}"
+        ) from None
     return splits
 
 
@@ -131,23 +147,39 @@ def _build_copy(model: keras.Sequential, shape: tuple[int, ...]) -> None:
 def _match_loss(
     name: str, output: tuple[int | None, ...], label: np.ndarray, loss: Any
 ) -> None:
-    loss_name = loss if isinstance(loss, str) else getattr(loss, "name", None)
+    loss_name = _name_of(loss)
     if loss_name is None:
         return  # a function of the reader's own, which knows what it takes
     if loss_name.startswith("sparse"):
         classes = int(label.max()) + 1
+        are_integers = label.dtype.kind in "iu" and label.shape[1:] in ((), (1,))
         fits = len(output) == 1 and output[0] is not None and output[0] >= classes
-        wanted = f"labels of {classes} classes need an output of shape ({classes},)"
+        wanted = f"integer labels of {classes} classes and an output of ({classes},)"
+        advice = "For one-hot labels: categorical_crossentropy"
+        fits = fits and are_integers
     else:
         needed = label.shape[1:] or (1,)
         fits = _fits(output, needed)
-        wanted = f"labels of shape {label.shape[1:]} need an output of shape {needed}"
+        wanted = "labels and an output of one shape"
+        advice = "For integer labels of classes: sparse_categorical_crossentropy"
     if not fits:
         raise InputError(
-            f"The output should fit the loss {loss_name}: {wanted}. "
-            f"Received: {name} returns {output}. Change the last layer, or the `loss` "
-            "of an Experiment"
+            f"The output should fit the loss {loss_name}, which needs {wanted}. "
+            f"Received: labels of shape {label.shape[1:]}; {name} returns {output}. "
+            f"{advice}. Or change the last layer"
         )
+
+
+def _name_of(loss: Any) -> str | None:
+    if not isinstance(loss, str):
+        return getattr(loss, "name", None)
+    try:
+        keras.losses.get(loss)
+    except ValueError:
+        raise InputError(
+            f"`loss` should be the name of a loss of Keras. Received: {loss!r}"
+        ) from None
+    return loss
 
 
 def _in_order(values: Any, names: list[str]) -> list[Any]:

@@ -341,7 +341,8 @@ def plot_mistakes(
         names = _class_names(name, display_labels, probabilities.shape[1], is_pair)
         _draw_mistakes(half, truth, probabilities, names, pictures)
         heading = name if len(answers) > 1 else title or model.name
-        right = np.mean(probabilities.argmax(axis=1) == truth)
+        finite = np.isfinite(probabilities).all(axis=1)
+        right = np.mean((probabilities.argmax(axis=1) == truth) & finite)
         heading = f"{heading}: {right:.2%} right"
         if not np.isfinite(probabilities).all():
             heading += " (some answers are not finite)"
@@ -618,9 +619,13 @@ def _metrics_by_output(names: list[str]) -> dict[str, list[str]]:
         output: [name for name in metrics if owners[name] == output]
         for output in candidates
     }
-    # A metric of a single output can be called center_loss or kl_loss as well.
-    has_others = any(len(owned) > 1 for owned in by_output.values())
-    return by_output if len(by_output) > 1 and has_others else {"": metrics}
+    # A metric of a single output can be called center_loss or kl_loss as well: outputs
+    # have another metric each, and only the total loss is of no output.
+    have_others = all(len(owned) > 1 for owned in by_output.values())
+    unowned = [name for name in metrics if not owners[name] and name != "loss"]
+    if len(by_output) > 1 and have_others and not unowned:
+        return by_output
+    return {"": metrics}
 
 
 def _longest_prefix(name: str, outputs: list[str]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from keras_model_wars.apis import which_api
+from keras_model_wars.apis import NOT_RESTORED, which_api
 from keras_model_wars.checks import InputError, replacing
 
 END_FILES = (
@@ -63,15 +63,7 @@ def load_model(path: str | os.PathLike, *, compile: bool = False) -> keras.Model
     if not zipfile.is_zipfile(file):
         raise InputError(f"{path} should be a .keras file. Received: a damaged one")
     try:
-        if _shares_layers(file):
-            raise InputError(
-                f"{path} should be a model that can be restored. Received: a Sequential "
-                "model that uses one layer twice. Convert it with to_functional before "
-                "you save it"
-            )
         return keras.saving.load_model(file, compile=compile, safe_mode=True)
-    except InputError:
-        raise
     except Exception as error:  # h5py, zipfile, json and Keras fail in their own ways
         raise InputError(f"{path} {_why_not_loaded(str(error))}") from error
 
@@ -107,21 +99,13 @@ def _why_not_loaded(message: str) -> str:
             "which could do anything when it is loaded. Use a layer of Keras instead"
         )
     reason = textwrap.shorten(message, 160)
+    if "could not be loaded" in message:
+        return (
+            "should be a model that Keras can restore. Received: one that uses a layer "
+            "twice, which to_functional converts before it is saved, or a damaged file "
+            f"({reason})"
+        )
     return f"should be a .keras file. Received: a damaged one ({reason})"
-
-
-def _shares_layers(file: Path) -> bool:
-    config = _saved_config(file)
-    if config["class_name"] != "Sequential":
-        return False
-    names = []
-    for layer in config.get("layers", []):
-        settings = layer["config"]
-        wrapped = settings.get("layer")
-        if isinstance(wrapped, dict):
-            settings = wrapped["config"]
-        names.append(settings.get("name"))
-    return len(set(names)) < len(names)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -170,7 +154,7 @@ def check_folder(out: Path | None, *, resume: bool, overwrite: bool) -> None:
         return
     found = [name for name in RUN_FILES if (out / name).exists()]
     is_run = "run.json" in found
-    if overwrite or (resume and is_run):
+    if is_run and (resume or overwrite):
         return
     if is_run:
         raise InputError(
@@ -203,13 +187,12 @@ class RunRecord(keras.callbacks.Callback):
     ):
         super().__init__()
         verdict = which_api(model)
-        shares = any(reason.kind == "shared" for reason in verdict.reasons)
-        if folder and shares and isinstance(model, keras.Sequential):
+        if folder and any(NOT_RESTORED in str(reason) for reason in verdict.reasons):
             # Its file would come back with other predictions, without a word.
             raise InputError(
-                "The model should not use a layer twice and be Sequential: such a model "
-                f"can't be restored from its file. Received: {verdict}. Let the builder "
-                "return kmw.to_functional(model)"
+                "The model should not use a layer twice in a Sequential model, which "
+                f"can't be restored from its file. Received: {verdict}. Convert the "
+                "Sequential model with kmw.to_functional in the builder"
             )
         self.folder = folder
         self.epochs = settings["epochs"]
@@ -341,7 +324,13 @@ def write_summary(model: keras.Model, file: Path) -> None:
 
 def check_architecture(model: keras.Model, checkpoint: Path) -> None:
     """Refuse to continue a run with another model than the one in its checkpoint."""
-    saved = _layers(_saved_config(checkpoint))
+    try:
+        saved = _layers(_saved_config(checkpoint))
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{checkpoint} should be a .keras file. Received: a damaged one ({error}). "
+            "Start over with --overwrite"
+        ) from None
     built = _layers(_without_ids(model.to_json()).get("config", {}))
     if len(saved) != len(built):
         raise InputError(
@@ -420,8 +409,8 @@ def _read_rows(folder: Path, saved: int) -> list[dict[str, float]]:
     try:
         # As text: pandas rounds in its own way, and Python's floats come back exactly.
         history = pd.read_csv(file, index_col="epoch", dtype=str).astype(float)
-        if len(history) < saved:
-            raise ValueError(f"{len(history)} epochs")
+        if history.index[:saved].astype(int).tolist() != [*range(1, saved + 1)]:
+            raise ValueError(f"the epochs {history.index.tolist()}")
     except (ValueError, KeyError, OSError) as error:
         raise InputError(
             f"{file} should hold the history of the run's {saved} epochs. "

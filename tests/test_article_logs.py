@@ -177,7 +177,7 @@ def test_history_keeps_its_epochs_counted_from_1(history, epochs):
     [
         (range(4), 2, [2, 4]),
         (range(7), 3, [2, 4, 6]),
-        (range(10), 2, [5, 10]),
+        (range(10), 5, [2, 4, 6, 8, 10]),
         (range(5, 10), 3, [6, 8, 10]),
     ],
 )
@@ -330,3 +330,10 @@ def test_epochs_that_one_of_both_lacks_are_left_out_and_diverged_ones_are_outsid
 def test_history_without_the_articles_metrics_or_epochs_is_refused(history, message):
     with pytest.raises(InputError, match=message):
         compare_with_article(history, "sequential")
+
+
+@pytest.mark.parametrize(("epochs", "count"), [(3, 1), (6, 1), (10, 2)])
+def test_validation_values_of_several_possible_epochs_are_refused(epochs, count):
+    history = {"loss": [1.0] * epochs, "val_loss": [0.5] * count}
+    with pytest.raises(InputError, match="`val_loss` should hold one value per epoch"):
+        as_history(history)

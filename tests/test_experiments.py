@@ -21,6 +21,7 @@ def build_sequential():
 
 quick = kmw.Experiment("quick", "A quick one", build_mine, epochs=2)
 number = 5
+model = build_mine()
 """
 
 
@@ -137,7 +138,9 @@ WRONG = {
     "sequental": "Did you mean sequential?",
     "missing.py:build_mine": "missing.py should be a Python file. .*no such file",
     "no.such.module:build_mine": "no.such.module should be a module .*No module named",
-    "my_model.py:build_yours": "Names that are there: build_mine, .*quick",
+    "my_model.py:build_yours": "no name 'build_yours'. .*there: build_mine, .*quick",
+    "my_model.py:model": "should name a function .*Received: <Sequential",
+    ".:build_mine": "should be a module's whole name",
     "my_model.py:number": "should name a function .*Received: 5",
     "my_model.py:build_sequential": "another name than .*Received: 'sequential'",
 }

@@ -7,7 +7,12 @@ from keras import layers
 
 import keras_model_wars as kmw
 from keras_model_wars import Experiment, InputError
-from keras_model_wars.matching import build_model, match_images, match_labels
+from keras_model_wars.matching import (
+    build_model,
+    match,
+    match_images,
+    match_labels,
+)
 
 
 def experiment(builder, **settings):
@@ -189,3 +194,26 @@ def test_images_are_not_changed_by_the_check(splits):
         kmw.build_sequential((4, 4)), splits, "sparse_categorical_crossentropy"
     )
     np.testing.assert_array_equal(splits.train[0], before)
+
+
+@pytest.mark.parametrize("returned", [3, None, (1, 2, 3), (([0], [0, 1]),) * 3])
+def test_a_preparation_that_returns_something_else_is_refused(few_digits, returned):
+    def prepare(mnist):
+        return returned
+
+    mine = experiment(kmw.build_sequential, prepare=prepare)
+    with pytest.raises(InputError, match="`prepare` should return Splits"):
+        match(kmw.build_sequential((4, 4)), mine, few_digits)
+
+
+def test_a_loss_that_keras_does_not_know_is_refused(splits):
+    with pytest.raises(InputError, match="name of a loss of Keras.*'sparse_crossentr"):
+        match_labels(kmw.build_sequential((4, 4)), splits, "sparse_crossentropy")
+
+
+def test_one_hot_labels_for_a_sparse_loss_are_refused(splits):
+    one_hot = kmw.Splits(*((x, np.eye(10)[y]) for x, y in splits))
+    with pytest.raises(InputError, match="For one-hot labels: categorical_crossentr"):
+        match_labels(
+            kmw.build_sequential((4, 4)), one_hot, "sparse_categorical_crossentropy"
+        )

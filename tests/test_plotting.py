@@ -343,7 +343,7 @@ def test_pictures_of_one_panel_take_the_callers_axes(good_run):
     assert len(axes[2].lines) == 6
     assert plt.fignum_exists(figure.number)
     plt.close(figure)
-    names = ["loss", "a_loss", "b_loss", "a_mae"]
+    names = ["loss", "a_loss", "b_loss", "a_mae", "b_mae"]
     with pytest.raises(kmw.InputError, match="`ax` should be given .* one output"):
         kmw.plot_learning_curves({name: [1.0] for name in names}, ax=axes[0])
 
@@ -596,3 +596,24 @@ def test_many_models_in_one_process_bring_no_word_of_retracing(capfd):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         model.predict(np.zeros((3, 4)), verbose=0)
     assert capfd.readouterr().err == ""
+
+
+VAE = ["loss", "kl_loss", "kl_weight", "reconstruction_loss"]
+NAMED_LIKE_OUTPUTS = ["loss", "top_k_accuracy", "top_loss", "log_loss"]
+
+
+@pytest.mark.parametrize("names", [VAE, NAMED_LIKE_OUTPUTS])
+def test_no_metric_is_dropped_if_names_look_like_outputs(names):
+    figure = kmw.plot_learning_curves({name: [1.0, 0.5] for name in names})
+    (axis,) = figure.axes
+    drawn = {text.get_text() for text in axis.get_legend().get_texts()}
+    assert drawn == set(names)
+
+
+def test_an_answer_that_is_no_number_is_not_right():
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(10))
+    model.set_weights([np.full((784, 10), np.nan), np.zeros(10)])
+    figure = kmw.plot_mistakes(model, np.ones((4, 28, 28)), np.zeros(4, int))
+    titles = [part.get_suptitle() for part in figure.subfigs]
+    assert "0.00% right" in titles[0]

@@ -391,7 +391,7 @@ def test_a_sequential_model_that_shares_a_wrapped_layer_is_not_loaded(tmp_path):
     shared = keras.layers.Dense(4)
     wrapped = keras.layers.TimeDistributed(shared)
     file = save(keras.Sequential([keras.Input((3, 4)), wrapped, shared]), tmp_path)
-    with pytest.raises(InputError, match="uses one layer twice. .*to_functional"):
+    with pytest.raises(InputError, match="uses a layer twice, .*to_functional"):
         load_model(file)
 
 
@@ -446,3 +446,37 @@ def test_a_nested_model_without_names_is_resumed_in_one_process(few_digits, tmp_
     train_mine(few_digits, tmp_path, build_nested)
     run = train_mine(few_digits, tmp_path, build_nested, resume=True, epochs=2)
     assert len(run.history) == 2
+
+
+def test_two_layers_of_one_name_in_different_places_are_two_layers(tmp_path):
+    wrapped = keras.layers.TimeDistributed(keras.layers.Dense(4, name="d"))
+    model = keras.Sequential([keras.Input((3, 4)), wrapped])
+    model.add(keras.layers.Dense(4, name="d"))
+    x = np.ones((1, 3, 4))
+    loaded = load_model(save(model, tmp_path))
+    np.testing.assert_array_equal(loaded(x), model(x))
+
+
+def test_a_nested_model_that_could_not_be_restored_is_refused(few_digits, tmp_path):
+    def build_nested_sharing():
+        shared = keras.layers.Dense(4)
+        inputs = keras.Input((28, 28))
+        x = keras.layers.Dense(4)(keras.layers.Flatten()(inputs))
+        x = keras.Sequential([keras.Input((4,)), shared, shared])(x)
+        return keras.Model(inputs, keras.layers.Dense(10, "softmax")(x))
+
+    with pytest.raises(InputError, match="can't be restored"):
+        train_mine(few_digits, tmp_path, build_nested_sharing)
+
+
+def test_overwrite_does_not_replace_files_that_no_run_has_left(few_digits, tmp_path):
+    (tmp_path / "model.keras").write_text("mine")
+    with pytest.raises(InputError, match="which training would replace"):
+        train("sequential", data=few_digits, out=tmp_path, overwrite=True, **SMALL)
+    assert content(tmp_path) == {"model.keras": b"mine"}
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(few_digits, folder):
+    (folder / "model.keras").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="model.keras should .*--overwrite"):
+        train("sequential", data=few_digits, out=folder, resume=True, **LIKE_THEM)
