@@ -158,7 +158,9 @@ def test_thin_and_broad_pens_are_recognized(good_run, width):
     assert np.sum(np.equal(answers, range(10))) >= 9
 
 
-@pytest.mark.parametrize("spoiled", ["shadow", "frame", "cell", "bar", "screen"])
+@pytest.mark.parametrize(
+    "spoiled", ["shadow", "frame", "cell", "far cell", "bar", "screen"]
+)
 def test_light_and_frames_are_no_ink(good_run, spoiled):
     answers = []
     for digit in range(10):
@@ -169,6 +171,8 @@ def test_light_and_frames_are_no_ink(good_run, spoiled):
             pixels = np.pad(pixels, 6)
         elif spoiled == "cell":
             pixels = np.pad(np.pad(pixels, 3), 6, constant_values=255)
+        elif spoiled == "far cell":
+            pixels = np.pad(np.pad(pixels, 6), 40, constant_values=255)
         elif spoiled == "bar":
             pixels = np.pad(pixels, 40, constant_values=255)
             pixels[:20] = 50

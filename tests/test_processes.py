@@ -180,3 +180,43 @@ def test_two_devices_of_a_mirrored_strategy_learn_what_one_learns(
     (one_replica, one), (two_replicas, two) = json.loads(result.out.splitlines()[-1])
     assert (one_replica, two_replicas) == (1, 2)
     assert two == pytest.approx(one, abs=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_the_command_trains_on_another_backend(
+    run_process, few_digits_file, tmp_path, backend
+):
+    pytest.importorskip(backend)
+    arguments = ("train", "sequential", "--epochs", 1, "--data", few_digits_file)
+    result = run_process(
+        "keras-model-wars", *arguments, folder=tmp_path, KERAS_BACKEND=backend
+    )
+    assert result.status == 0, result.err
+    assert "accuracy: validation" in result.out
+
+
+def test_a_backend_that_is_missing_is_reported_in_one_line(run_process, tmp_path):
+    result = run_process(
+        "keras-model-wars",
+        "which-api",
+        "sequential",
+        folder=tmp_path,
+        KERAS_BACKEND="nonsense",
+    )
+    (line,) = result.err.splitlines()
+    assert result.status == 2
+    assert "unset KERAS_BACKEND, which is 'nonsense'" in line
+
+
+def test_what_is_written_before_an_abort_reaches_the_screen(run_process, tmp_path):
+    program = """
+        import os
+        from keras_model_wars.cli import _without_chatter
+
+        with _without_chatter():
+            os.write(2, b"The TensorFlow library was compiled to use AVX\\n")
+            os.abort()
+    """
+    result = run_process("python", "-c", dedent(program), folder=tmp_path)
+    assert result.status != 0
+    assert "compiled to use AVX" in result.err
