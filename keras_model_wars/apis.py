@@ -206,8 +206,8 @@ def _check_convertible(model: keras.Model) -> None:
             )
     for part, layers in _nested_models(model).items():
         for layer in layers:
-            inner = getattr(layer, "layer", layer)
-            if getattr(layer, "stateful", False) or getattr(inner, "stateful", False):
+            held = _inner_layers(layer) if isinstance(layer, keras.Layer) else []
+            if any(getattr(inner, "stateful", False) for inner in held):
                 raise InputError(
                     "`model` should hold no stateful layers, whose state both models "
                     f"would share. Received: {layer.name!r} in {part.name!r}"
@@ -215,7 +215,8 @@ def _check_convertible(model: keras.Model) -> None:
 
 
 # Keras's graph. Private, because nothing public tells which layer made a tensor from
-# which others, or which mask Keras passes on; all that reads it stands here.
+# which others, which mask Keras passes on, or which layers a layer holds; all that reads
+# it stands here.
 
 
 def _nodes(model: keras.Model) -> list[Any]:
@@ -232,6 +233,28 @@ def _nodes(model: keras.Model) -> list[Any]:
 def _made_by(tensor: keras.KerasTensor) -> Any:
     history = tensor._keras_history
     return history.operation._inbound_nodes[history.node_index]
+
+
+def inputs_of(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """Return the inputs that a tensor of a Functional model is computed from."""
+    found = []
+    waiting = [tensor]
+    seen = set()
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        node = _made_by(current)
+        if node.is_input:
+            found.append(current)
+        waiting += node.input_tensors
+    return found
+
+
+def _inner_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """Return a layer and the layers that it holds, in a wrapper or as attributes."""
+    return list(layer._flatten_layers(include_self=True, recursive=True))
 
 
 def _is_keras_mask(value: Any, inputs: list[keras.KerasTensor]) -> bool:
@@ -427,19 +450,19 @@ def _shared_layers(nested: dict[keras.Model, list[Any]]) -> list[Reason]:
             text = f"'{layer.name}' is used {count} times"
             text += _not_restored(nested, layer)
             reasons.append(Reason("shared", (layer.name,), text))
-    # A layer inside of a wrapper, or held by another, shares its weights with it.
+    # A layer inside of a wrapper, or held by another, is used there.
     holders: dict[int, keras.Layer] = {}
     found = set()
     for layer in uses:
         inner = getattr(layer, "layer", None)
         if layer in nested or inner in nested or not isinstance(layer, keras.Layer):
             continue
-        for weight in layer.weights:
-            other = holders.setdefault(id(weight), layer)
+        for part in _inner_layers(layer):
+            other = holders.setdefault(id(part), layer)
             pair = (other.name, layer.name)
             if other is not layer and pair not in found:
                 found.add(pair)
-                text = f"'{pair[0]}' and '{pair[1]}' share the same weights"
+                text = f"'{pair[0]}' and '{pair[1]}' share the layer '{part.name}'"
                 text += _not_restored(nested, layer)
                 reasons.append(Reason("shared", pair, text))
     return reasons

@@ -150,6 +150,9 @@ class Holder(layers.Layer):
         super().__init__(name="holder")
         self.held = held
 
+    def build(self, shape):
+        self.held.build(shape)
+
     def call(self, x):
         return self.held(x)
 
@@ -159,7 +162,25 @@ def in_another_layer():
     return stack(Holder(shared), shared)
 
 
+def without_weights():
+    shared = layers.Dropout(0.1, name="shared")
+    return stack(layers.TimeDistributed(shared), shared, shape=(3, 4))
+
+
+def as_an_activation():
+    shared = layers.LeakyReLU(name="shared")
+    return stack(layers.Dense(4, activation=shared), shared)
+
+
+def unbuilt_in_a_wrapper():
+    shared = dense("shared")
+    return keras.Sequential([layers.TimeDistributed(shared), shared])
+
+
 SHARING = [
+    without_weights,
+    as_an_activation,
+    unbuilt_in_a_wrapper,
     sequential_with_twice,
     nested_with_twice,
     functional_with_twice,
@@ -359,7 +380,7 @@ def stateful():
     return layers.LSTM(3, stateful=True, name="lstm")
 
 
-@pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional])
+@pytest.mark.parametrize("wrap", [lambda layer: layer, layers.Bidirectional, Holder])
 def test_stateful_layers_are_refused_because_both_models_would_share_them(wrap):
     inputs = keras.Input((3, 4), batch_size=2)
     with pytest.raises(InputError, match="hold no stateful layers"):
