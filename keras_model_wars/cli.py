@@ -35,6 +35,7 @@ app = typer.Typer(
 # What TensorFlow says about this machine's processor and missing CUDA when it starts.
 CHATTER = (
     r"WARNING: All log messages before absl|[IW]\d{4} \d\d:|E\d{4} \d\d:.*cuda"
+    r"|\d{4}-\d\d-\d\d [\d:.]+: [EIW] .*(cuda|cpu_feature|oneDNN)"  # TensorFlow 2.19
     r"|To enable the following"
 )
 FILTER = """

@@ -77,7 +77,7 @@ def test_two_commands_train_the_same_at_once_offline_without_home_or_screen(
         assert "Data: the bundled sample of 5,000 digits\n" in result.out
         assert "129/129" in result.out, "Keras's line per epoch"
         assert "this run had 4,500 of MNIST's 60,000 training images." in result.out
-    warning = results[0].err.splitlines()[0]
+    (warning,) = results[0].err.splitlines()
     assert warning.startswith("warning: Using the bundled sample of 5,000 digits: ")
     assert len(warning) <= 160
     first, second = (
