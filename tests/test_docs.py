@@ -96,7 +96,7 @@ def test_every_link_and_picture_is_there(name):
     text = re.sub(r"```.*?```", "", PAGES[name], flags=re.DOTALL)
     for link in re.findall(r'(?:\]\(|src=")(?!http)([^)"\s]+)', text):
         path, _, heading = link.partition("#")
-        page = (ROOT / name).parent / path
+        page = (ROOT / name).parent / path if path else ROOT / name
         assert page.exists(), link
         if heading:
             headings = re.findall(
