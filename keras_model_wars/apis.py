@@ -230,7 +230,8 @@ def _nodes(model: keras.Model) -> list[Any]:
     return [node for _, _, node in ordered]
 
 
-def _made_by(tensor: keras.KerasTensor) -> Any:
+def made_by(tensor: keras.KerasTensor) -> Any:
+    """Return the node of the graph that a tensor comes from."""
     history = tensor._keras_history
     return history.operation._inbound_nodes[history.node_index]
 
@@ -245,7 +246,7 @@ def inputs_of(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
         if id(current) in seen:
             continue
         seen.add(id(current))
-        node = _made_by(current)
+        node = made_by(current)
         if node.is_input:
             found.append(current)
         waiting += node.input_tensors
@@ -274,7 +275,7 @@ def _same_mask(mask: Any, own: Any) -> bool:
         own, keras.KerasTensor
     ):
         return mask == own if not hasattr(mask, "shape") else False
-    first, second = _made_by(mask), _made_by(own)
+    first, second = made_by(mask), made_by(own)
     if isinstance(first.operation, keras.Layer):
         return False
     if type(first.operation) is not type(second.operation):

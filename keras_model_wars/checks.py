@@ -1,10 +1,12 @@
 """Say what a user got wrong, and write files atomically."""
 
+import numbers
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 PictureFile = str | os.PathLike | None
 
@@ -19,6 +21,19 @@ class InputError(ValueError):
     ...
     keras_model_wars.checks.InputError: `epochs` should be a positive integer. ...
     """
+
+
+def check_integer(name: str, value: Any, *, lowest: int, highest: int) -> None:
+    """Raise an InputError for anything but an integer from ``lowest`` to ``highest``.
+
+    >>> check_integer("seed", 3, lowest=0, highest=9)
+    """
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or not lowest <= value <= highest:
+        raise InputError(
+            f"`{name}` should be an integer from {lowest} to {highest:,}. "
+            f"Received: {name}={value!r}."
+        )
 
 
 def picture_path(path: PictureFile) -> PictureFile:

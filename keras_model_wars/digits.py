@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 from scipy import ndimage, special
 
-from keras_model_wars.apis import inputs_of
+from keras_model_wars.apis import inputs_of, made_by
 from keras_model_wars.checks import InputError
 from keras_model_wars.splits import scale_pixels
 
@@ -220,7 +220,10 @@ def image_shapes(model: keras.Model) -> tuple[list[tuple[int, ...]], int]:
     >>> kmw.digits.image_shapes(run.model)
     ([(28, 28)], 10)
     """
-    graph = _as_graph(model)
+    return _graph_shapes(_as_graph(model))
+
+
+def _graph_shapes(graph: keras.Model) -> tuple[list[tuple[int, ...]], int]:
     inputs = [tuple(tensor.shape[1:]) for tensor in graph.inputs]
     outputs = [tuple(tensor.shape[1:]) for tensor in graph.outputs]
     takes_images = all(shape in IMAGE_SHAPES for shape in inputs)
@@ -276,7 +279,8 @@ def predict_prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
     >>> kmw.digits.predict_prepared(run.model, x_test[:5]).shape
     (5, 10)
     """
-    shapes, width = image_shapes(model)
+    graph = _as_graph(model)
+    shapes, width = _graph_shapes(graph)
     pixels = scale_pixels(images)
     if _scales_pixels(model):
         pixels = 255 * pixels
@@ -285,7 +289,7 @@ def predict_prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
         for place, shape in enumerate(shapes)
     ]
     # Quicker than `predict` for a few pictures.
-    outputs = _as_graph(model)(x, training=False)
+    outputs = graph(x, training=False)
     answers = [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
     rows = np.stack(answers, axis=1).reshape(-1, width).astype(np.float32)
     if not np.isfinite(rows).all():
@@ -319,7 +323,7 @@ def _factor(part: Any) -> float | None:
         return None
     if isinstance(part, keras.Layer):
         return None
-    for value in part._inbound_nodes[0].arguments.args:
+    for value in made_by(part.output).arguments.args:
         if isinstance(value, keras.KerasTensor) or np.size(value) != 1:
             continue
         number = float(np.squeeze(keras.ops.convert_to_numpy(value)))
@@ -393,7 +397,14 @@ def predict_digits(model: keras.Model, images: Any) -> pd.DataFrame:
     else:
         index = pd.Index(names, name="image")
         columns = pd.RangeIndex(10, name="digit")
-    return pd.DataFrame(rows, index, columns)
+    predictions = pd.DataFrame(rows, index, columns)
+    # For plot_predictions; as lists, because pandas compares attrs.
+    predictions.attrs["prepared"] = {
+        name: prepared[place].tolist()
+        for place, name in enumerate(names)
+        if place not in reasons
+    }
+    return predictions
 
 
 def name_pictures(images: Any) -> tuple[list[Any], list[str]]:

@@ -19,13 +19,16 @@ LARGEST_REQUEST = 1_000_000  # bytes
 
 
 def draw_digit(models: dict[str, keras.Model]) -> None:
-    """Open a page to draw a digit on, where trained models answer while you draw, until Ctrl-C.
+    """Open a page to draw a digit on, where trained models answer while you draw.
 
-    ``models`` maps names to trained models. The address is printed: port 8988 of this computer, or the next free one;
-    no other computer can open it. A model with two inputs gets the drawing on both and shows both outputs. Models that
-    don't take single digits are left out, and the page says why. In a notebook, interrupt the kernel to go on. Raises
-    an InputError if no model takes single digits. Follows "Keras Model Wars: Functional vs Sequential": a trained model
-    predicts what it has not seen before. In Python ``kmw.draw_digit({"sequential": run.model})``, in a terminal
+    ``models`` maps names to trained models. Serves the page until Ctrl-C; in a
+    notebook, interrupt the kernel to go on. The address is printed: port 8988 of this
+    computer, or the next free one; no other computer can open it. A model with two
+    inputs gets the drawing on both and shows both outputs. Models that don't take
+    single digits are left out, and the page says why. Raises an InputError if no model
+    takes single digits. Follows "Keras Model Wars: Functional vs Sequential": a trained
+    model predicts what it has not seen before. In Python
+    ``kmw.draw_digit({"sequential": run.model})``, in a terminal
     ``keras-model-wars draw``.
     """
     with _open_server(models) as server, suppress(KeyboardInterrupt):
@@ -111,7 +114,7 @@ class DrawingHandler(BaseHTTPRequestHandler):
         """Print nothing: the page asks five times per second."""
 
     def _answer(self, drawing: np.ndarray) -> dict:
-        """Return what the networks see and each output's ten probabilities, or reasons."""
+        """Return what the networks see and each output's probabilities, or reasons."""
         try:
             seen = prepare_image(drawing, "The drawing")
         except InputError as error:
@@ -127,7 +130,7 @@ class DrawingHandler(BaseHTTPRequestHandler):
         return {"seen": seen.ravel().tolist(), "answers": answers}
 
     def _is_welcome(self, path: str) -> bool:
-        """Refuse other paths, and pages whose host's name was pointed at this computer."""
+        """Refuse other paths, and hosts whose name was pointed at this computer."""
         host, _, _ = self.headers.get("Host", "").partition(":")
         if host not in ("127.0.0.1", "localhost"):
             self.send_error(403)

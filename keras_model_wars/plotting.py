@@ -22,9 +22,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from keras_model_wars.apis import connections
+from keras_model_wars.apis import connections, made_by
 from keras_model_wars.article_logs import History, as_history
-from keras_model_wars.checks import InputError, PictureFile, picture_path, replacing
+from keras_model_wars.checks import (
+    InputError,
+    PictureFile,
+    check_integer,
+    picture_path,
+    replacing,
+)
 
 # Every model traces its own functions, and TensorFlow takes five models in one process
 # for a mistake.
@@ -60,7 +66,7 @@ def plot_samples(
 
     >>> figure = kmw.plot_samples(x_train[:40], y_train[:40])
     """
-    _require_integer("columns", columns, 400)
+    check_integer("columns", columns, lowest=1, highest=400)
     images = _as_images(x)
     labels = _as_array(y)
     if images is None or labels.shape != images.shape[:1] or len(labels) > 400:
@@ -93,7 +99,7 @@ def plot_model(
     >>> image = kmw.plot_model(kmw.build_sequential())
     """
     picture_path(to_file)
-    _require_integer("dpi", dpi, 10_000)
+    check_integer("dpi", dpi, lowest=1, highest=10_000)
     if not isinstance(model, keras.Model) or not model.built:
         raise InputError(
             "`model` should be a built Keras model. Received: a "
@@ -131,7 +137,7 @@ def plot_neurons(
             f"Received: units={units!r}."
         )
     for count in units:
-        _require_integer("units", count, 32)
+        check_integer("units", count, lowest=1, highest=32)
     tallest = max(units)
     axis = ax or _new_figure(2 * len(units), max(3, 0.7 * tallest)).subplots()
     roles = ["input", *["hidden"] * (len(units) - 2), "output"]
@@ -424,14 +430,6 @@ def _new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _require_integer(name: str, value: Any, highest: int) -> None:
-    if not isinstance(value, (int, np.integer)) or not 1 <= value <= highest:
-        raise InputError(
-            f"`{name}` should be an integer from 1 to {highest}. "
-            f"Received: {name}={value!r}."
-        )
-
-
 # Images
 
 
@@ -509,8 +507,8 @@ def _layer_graph(model: keras.Model) -> pygraphviz.AGraph:
         graph.add_node(id(model), label=_layer_label(model, "hidden", []))
         return graph
     arrows = connections(model)
-    inputs = [tensor._keras_history.operation for tensor in model.inputs]
-    outputs = [tensor._keras_history.operation for tensor in model.outputs]
+    inputs = [made_by(tensor).operation for tensor in model.inputs]
+    outputs = [made_by(tensor).operation for tensor in model.outputs]
     # Without the operations that compute a mask, which are no connections.
     roles = dict.fromkeys([*inputs, *itertools.chain(*arrows), *outputs], "hidden")
     roles.update(dict.fromkeys(outputs, "output"))
@@ -572,7 +570,7 @@ def _shapes(layer: keras.Operation, side: str, drawn: Iterable[Any]) -> Any:
     except (AttributeError, ValueError):  # never called on a symbolic tensor
         return "?"
     # A mask comes from an operation that is not drawn.
-    own = [tensor for tensor in tensors if tensor._keras_history.operation in drawn]
+    own = [tensor for tensor in tensors if made_by(tensor).operation in drawn]
     shapes = [tensor.shape for tensor in own or tensors]
     return shapes[0] if len(shapes) == 1 else shapes
 

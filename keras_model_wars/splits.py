@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_model_wars.checks import InputError
+from keras_model_wars.checks import InputError, check_integer
 from keras_model_wars.mnist import Mnist
 
 Arrays = dict[str, np.ndarray]
@@ -74,7 +74,7 @@ def split_validation(
     x, y = _as_images_and_labels(x, y)
     if validation_size is None:
         validation_size = max(1, len(x) // 12)
-    _check_integer("validation_size", validation_size, lowest=1, highest=len(x) - 1)
+    check_integer("validation_size", validation_size, lowest=1, highest=len(x) - 1)
     validation = (x[:validation_size], y[:validation_size])
     train = (x[validation_size:], y[validation_size:])
     return train, validation
@@ -122,7 +122,7 @@ def make_pairs(
     ((4500, 28, 28), 2250)
     """
     x, y = _as_images_and_labels(x, y)
-    _check_integer("seed", seed, lowest=0, highest=2**32 - 1)
+    check_integer("seed", seed, lowest=0, highest=2**32 - 1)
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise InputError(
             "`y` should have the shape (count,) and hold one integer label per image. "
@@ -245,12 +245,3 @@ def _as_images_and_labels(x: Any, y: Any) -> ImagesAndLabels:
             f"Received: shapes {x.shape} and {y.shape}."
         )
     return x, y
-
-
-def _check_integer(name: str, value: Any, lowest: int, highest: int) -> None:
-    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_integer or not lowest <= value <= highest:
-        raise InputError(
-            f"`{name}` should be an integer from {lowest} to {highest:,}. "
-            f"Received: {name}={value!r}."
-        )
