@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_model_wars.checks import InputError
 
@@ -135,8 +136,9 @@ def to_functional(model: keras.Model) -> keras.Model:
         )
     if isinstance(model, keras.Function):
         return model
+    graph = sequential_graph(model)
     _check_convertible(model)
-    return sequential_graph(model)
+    return graph
 
 
 def sequential_graph(model: keras.Sequential) -> keras.Model:
@@ -154,7 +156,7 @@ def sequential_graph(model: keras.Sequential) -> keras.Model:
 def has_graph(model: keras.Model) -> bool:
     """Tell whether Keras joins the model's layers, and not a call() of its own."""
     graph = isinstance(model, (keras.Sequential, keras.Function))
-    return graph and _is_keras(type(model).call)
+    return graph and is_keras(type(model).call)
 
 
 def connections(model: keras.Model) -> list[tuple[keras.Operation, keras.Operation]]:
@@ -176,8 +178,9 @@ def _origins(model: keras.Model) -> dict[int, keras.Operation]:
     return origins
 
 
-def _is_keras(function: Any) -> bool:
-    return function.__module__.startswith("keras.")
+def is_keras(code: Any) -> bool:
+    """Tell whether a function or class is Keras's own."""
+    return code.__module__.startswith("keras.")
 
 
 # What an author may write anew; the converted model would have Keras's own.
@@ -198,20 +201,39 @@ OVERRIDABLE = (
 
 def _check_convertible(model: keras.Model) -> None:
     for name in OVERRIDABLE:
-        if name in vars(model) or not _is_keras(getattr(type(model), name)):
+        if name in vars(model) or not is_keras(getattr(type(model), name)):
             raise InputError(
                 "`model` should train as Keras's own models do. "
                 f"Received: a {type(model).__name__} with a {name} of its own, which "
                 "the other model would not have"
             )
-    for part, layers in _nested_models(model).items():
-        for layer in layers:
-            held = _inner_layers(layer) if isinstance(layer, keras.Layer) else []
-            if any(getattr(inner, "stateful", False) for inner in held):
-                raise InputError(
-                    "`model` should hold no stateful layers, whose state both models "
-                    f"would share. Received: {layer.name!r} in {part.name!r}"
-                )
+    held = _held_layers(model)
+    stateful = [layer for layer in held if getattr(layer, "stateful", False)]
+    changed = []
+    if not all(is_keras(type(layer)) for layer in held):
+        changed = _changed_by_a_call(model)
+    if stateful or changed:
+        names = [repr(layer.name) for layer in stateful] or changed
+        raise InputError(
+            "`model` should hold no stateful layers, whose state both models would "
+            f"share. Received: {', '.join(names)}"
+        )
+
+
+def _changed_by_a_call(model: keras.Model) -> list[str]:
+    """Return the variables that a call changes, as a layer that counts its calls does."""
+    shape = [size or 32 for size in model.inputs[0].shape]
+    x = keras.ops.ones(shape, model.inputs[0].dtype)
+    before = [variable.numpy() for variable in model.non_trainable_variables]
+    _, after = model.stateless_call(
+        model.trainable_variables, model.non_trainable_variables, x, training=False
+    )
+    names = [variable.path for variable in model.non_trainable_variables]
+    return [
+        name
+        for name, old, new in zip(names, before, after)
+        if not np.array_equal(old, keras.ops.convert_to_numpy(new))
+    ]
 
 
 # Keras's graph. Private, because nothing public tells which layer made a tensor from
@@ -256,6 +278,16 @@ def inputs_of(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
 def _inner_layers(layer: keras.Layer) -> list[keras.Layer]:
     """Return a layer and the layers that it holds, in a wrapper or as attributes."""
     return list(layer._flatten_layers(include_self=True, recursive=True))
+
+
+def _held_layers(model: keras.Model) -> list[keras.Layer]:
+    """Return the layers of a model's graphs, and those that they hold."""
+    held = []
+    for layers in _nested_models(model).values():
+        for layer in layers:
+            if isinstance(layer, keras.Layer):
+                held += _inner_layers(layer)
+    return held
 
 
 def _is_keras_mask(value: Any, inputs: list[keras.KerasTensor]) -> bool:

@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 from scipy import ndimage, special
 
-from keras_model_wars.apis import inputs_of, made_by
+from keras_model_wars.apis import inputs_of, is_keras, made_by
 from keras_model_wars.checks import InputError
 from keras_model_wars.splits import scale_pixels
 
@@ -91,11 +91,15 @@ def _from_array(values: np.ndarray) -> Image.Image:
     if pixels.shape == (side * side,):
         pixels = pixels.reshape(side, side)
     is_image = pixels.ndim == 2 or pixels.shape[2:] in ((3,), (4,))
-    if not is_image or max(pixels.shape[:2]) > 8 * min(pixels.shape[:2]):
+    if not is_image or _is_long(pixels.shape):
         raise ValueError(f"{received}; one picture at a time, without its label")
     # scikit-learn's digits reach 16.
     highest = min(limit for limit in (1, 16, 255, 65_535) if limit >= values.max())
     return Image.fromarray(np.uint8(pixels * (255 / highest)))
+
+
+def _is_long(shape: tuple[int, ...]) -> bool:
+    return max(shape[:2]) >= 8 * min(shape[:2])
 
 
 def _to_gray(image: Image.Image) -> np.ndarray:
@@ -272,18 +276,32 @@ def predict_prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Predict from images as ``prepare_image`` returns them, (count, 28, 28).
 
     Models with several inputs take the images in turn. Returns ten probabilities per
-    image, or one per pair, (count / 2, 1). A model that begins with ``Rescaling`` or
-    ``Normalization`` gets pixels up to 255, another one pixels up to 1; logits become
+    image, or one per pair, (count / 2, 1). A model that scales the pixels itself, as with
+    ``Rescaling``, gets them up to 255, another one up to 1; logits become
     probabilities. Raises an InputError for answers that are no probabilities.
 
     >>> kmw.digits.predict_prepared(run.model, x_test[:5]).shape
     (5, 10)
     """
     graph = _as_graph(model)
-    shapes, width = _graph_shapes(graph)
+    are_logits = _ends_in_logits(model)
     pixels = scale_pixels(images)
     if _scales_pixels(model):
-        pixels = 255 * pixels
+        return _answer(graph, 255 * pixels, are_logits)
+    answers = _answer(graph, pixels, are_logits)
+    if not _has_own_code(model):
+        return answers
+    # Code of one's own may scale the pixels too. To such a trained model, pixels up to
+    # 1 look like an empty image.
+    empty = _answer(graph, 0 * pixels, are_logits)
+    bright = _answer(graph, 255 * pixels, are_logits)
+    looks_empty = _distance(answers, empty) < 0.02
+    return bright if looks_empty and _distance(bright, empty) > 0.2 else answers
+
+
+def _answer(graph: keras.Model, pixels: np.ndarray, are_logits: bool) -> np.ndarray:
+    """Return the probabilities of a graph's answers, one row per image or pair."""
+    shapes, width = _graph_shapes(graph)
     x = [
         pixels[place :: len(shapes)].reshape(-1, *shape)
         for place, shape in enumerate(shapes)
@@ -297,7 +315,11 @@ def predict_prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
             "`model` should answer with numbers. "
             "Received: NaN, as from a model whose training diverged."
         )
-    return _as_probabilities(rows, _ends_in_logits(model))
+    return _as_probabilities(rows, are_logits)
+
+
+def _distance(answers: np.ndarray, others: np.ndarray) -> float:
+    return np.abs(answers - others).max(axis=1).mean()
 
 
 def _scales_pixels(model: Any) -> bool:
@@ -331,6 +353,13 @@ def _factor(part: Any) -> float | None:
     return None
 
 
+def _has_own_code(model: Any) -> bool:
+    """Tell whether a part of a model is not Keras's own, or a Lambda."""
+    if not is_keras(type(model)) or isinstance(model, keras.layers.Lambda):
+        return True
+    return any(_has_own_code(part) for part in getattr(model, "layers", []))
+
+
 def _ends_in_logits(model: Any) -> bool:
     layers = getattr(model, "layers", [])
     if layers:
@@ -356,7 +385,7 @@ def _as_probabilities(rows: np.ndarray, are_logits: bool) -> np.ndarray:
 def predict_digits(model: keras.Model, images: Any) -> pd.DataFrame:
     """Predict which digits pictures show: a row of ten probabilities per picture.
 
-    Takes one or several of what ``prepare_image`` takes, or a DataFrame with a row of
+    Takes one or several of what ``prepare_image`` takes, or a table with a row of
     pixels per picture. A model with two inputs and two outputs takes a picture for each
     of ``model.inputs`` in turn, and each gets a row; one that compares pairs gives one
     row per pair and the column ``same digit``. A picture without a clear digit gets a
@@ -417,6 +446,9 @@ def name_pictures(images: Any) -> tuple[list[Any], list[str]]:
     is_one = is_file or not isinstance(images, Iterable)
     if isinstance(images, np.ndarray) and images.dtype != object:
         is_one = images.ndim < 3 or images.shape[2:] in ((1,), (3,), (4,))
+        # A table of pixels, with a flat picture in each row.
+        if images.ndim == 2 and (images.shape[1] == 784 or _is_long(images.shape)):
+            is_one = False
     pictures = [images] if is_one else list(images)
     names = [
         _name_picture(picture, f"image {place}")

@@ -387,9 +387,43 @@ def test_stateful_layers_are_refused_because_both_models_would_share_them(wrap):
         to_functional(keras.Sequential([inputs, wrap(stateful())]))
 
 
+class Counting(layers.Layer):
+    """A layer that answers with the number of its calls."""
+
+    def build(self, shape):
+        self.calls = self.add_weight(name="calls", initializer="zeros", trainable=False)
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        return x * self.calls
+
+
+class Shifted(layers.Layer):
+    """A layer with a constant, which no call changes."""
+
+    def build(self, shape):
+        self.shift = self.add_weight(shape=(4,), initializer="ones", trainable=False)
+
+    def call(self, x):
+        return x + self.shift
+
+
+def test_own_layer_that_changes_with_every_call_is_refused():
+    model = stack(dense("dense"), Counting())
+    with pytest.raises(InputError, match="no stateful layers.*Received: .*calls"):
+        to_functional(model)
+    assert model.layers[-1].calls == 0
+
+
+def test_own_layer_with_a_constant_is_converted():
+    x = np.ones((2, 4), dtype="float32")
+    model = stack(Shifted(), dense("dense"))
+    np.testing.assert_array_equal(to_functional(model)(x), model(x))
+
+
 def test_a_model_that_is_not_built_is_refused_with_what_to_do():
     with pytest.raises(InputError, match=r"start with a keras\.Input"):
-        to_functional(keras.Sequential([dense("dense")]))
+        to_functional(keras.Sequential([dense("dense"), Counting()]))
 
 
 def test_sharing_survives_a_file_only_as_functional(tmp_path):

@@ -1,6 +1,7 @@
 """Pictures of digits: prepared as MNIST's were, or refused with the reason."""
 
 import io
+import warnings
 from pathlib import Path
 
 import keras
@@ -336,11 +337,16 @@ def test_one_picture_may_be_passed_without_a_list(good_run, files):
         assert predictions.idxmax(axis="columns").tolist() == [3] or one == files[1]
 
 
-def test_rows_of_a_table_are_pictures(good_run, sample):
-    x, _ = sample[1]
-    table = pd.DataFrame(x[:5].reshape(5, 784))
-    expected = predict_digits(good_run.model, x[:5]).to_numpy()
-    np.testing.assert_array_equal(predict_digits(good_run.model, table), expected)
+@pytest.mark.parametrize("count", [1, 5, 120])
+@pytest.mark.parametrize("make_table", [pd.DataFrame, np.asarray])
+def test_rows_of_a_table_are_pictures(good_run, sample, make_table, count):
+    x = sample[1][0][:count]
+    table = make_table(x.reshape(count, 784))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some of them may be refused
+        expected = predict_digits(good_run.model, x).to_numpy()
+        answers = predict_digits(good_run.model, table).to_numpy()
+    np.testing.assert_array_equal(answers, expected)
 
 
 def test_refused_picture_gets_a_warning_and_a_row_of_nan_and_the_others_their_answers(
@@ -439,6 +445,47 @@ def test_model_that_normalizes_pixels_gets_them_up_to_255(good_run, prepared):
     model = keras.Model(image, good_run.model(normalized(image)))
     own = model.predict(prepared.astype("float32"), verbose=0)
     np.testing.assert_allclose(predict_prepared(model, prepared), own, atol=1e-4)
+
+
+class OwnScale(layers.Layer):
+    def call(self, image):
+        return image / 255
+
+
+class OwnModel(keras.Model):
+    def __init__(self, trained, highest):
+        super().__init__()
+        self.trained = trained
+        self.highest = highest
+
+    def call(self, image):
+        return self.trained(image / self.highest)
+
+
+def in_a_lambda(trained):
+    scale = layers.Lambda(lambda image: image / 255)
+    return keras.Sequential([keras.Input((28, 28)), scale, trained])
+
+
+def in_an_own_layer(trained):
+    return keras.Sequential([keras.Input((28, 28)), OwnScale(), trained])
+
+
+def in_call(trained):
+    return OwnModel(trained, highest=255)
+
+
+def nowhere(trained):
+    return OwnModel(trained, highest=1)
+
+
+@pytest.mark.parametrize("wrap", [in_a_lambda, in_an_own_layer, in_call, nowhere])
+def test_model_whose_own_code_scales_pixels_gets_them_as_it_expects(
+    good_run, prepared, expected, wrap
+):
+    model = wrap(good_run.model)
+    model(np.zeros((1, 28, 28)))
+    np.testing.assert_allclose(predict_prepared(model, prepared), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (784,)])
