@@ -267,8 +267,8 @@ def _as_numbers(column: pd.Series) -> pd.Series:
         received = textwrap.shorten(str(column.tolist()), 60, placeholder=" ...")
         raise InputError(
             f"`{column.name}` should hold one number per epoch. Received: {received}. "
-            "Average a metric over its classes, as F1Score(average='macro') does, or "
-            "leave the column out."
+            "Leave the column out; of a metric per class, keep the average, as "
+            "F1Score(average='macro') does."
         ) from None
 
 

@@ -783,10 +783,10 @@ def _input_images(model: keras.Model, x: Any) -> list[np.ndarray]:
     images = [_as_images(value) for value in spatial or values]
     found = [image for image in images if image is not None]
     if len({image.shape for image in found}) != 1:
+        received = [f"{type(v).__name__} of shape {_as_array(v).shape}" for v in values]
         raise InputError(
-            "`x` should hold images of one shape, (height, width), with 1, 3 or 4 "
-            "channels or flat and square. Received: shapes "
-            f"{', '.join(str(_as_array(value).shape) for value in values)}."
+            "`x` should hold arrays of images of one shape, (height, width), with 1, 3 "
+            f"or 4 channels or flat and square. Received: {', '.join(received[:4])}."
         )
     return found
 
@@ -813,10 +813,13 @@ def _as_labels(name: str, truth: Any, shape: tuple[int, int]) -> np.ndarray:
     labels = _as_array(truth)
     fits = labels.shape in ((count,), (count, 1)) and labels.dtype.kind in "biuf"
     if not fits or not np.isin(labels, np.arange(classes)).all():
+        advice = "Number the classes from 0; their names are `display_labels`."
+        if labels.shape == shape:
+            advice = "Turn one-hot labels into y.argmax(axis=1)."
         raise InputError(
-            f"`y` should hold one integer from 0 to {classes - 1} per image for the "
-            f"output '{name}'. Received: shape {labels.shape}, values "
-            f"{labels.ravel()[:9].tolist()}. Turn one-hot labels into y.argmax(axis=1)."
+            f"`y` should hold {count} integers from 0 to {classes - 1}, one per image, "
+            f"for the output '{name}'. Received: shape {labels.shape}, values "
+            f"{labels.ravel()[:9].tolist()}. {advice}"
         )
     return labels.ravel().astype(int)
 
@@ -883,6 +886,7 @@ def _draw_matrix(
     plain = [name.replace("$", r"\$") for name in names]  # no formulas
     display = ConfusionMatrixDisplay(mistakes, display_labels=plain)
     is_short = max(len(name) for name in names) < 3
+    tick_size = min(10, 450 / len(names))
     display.plot(
         ax=axis,
         cmap=MISTAKES_COLORMAP,
@@ -891,6 +895,7 @@ def _draw_matrix(
         xticks_rotation="horizontal" if is_short else "vertical",
         text_kw={"fontsize": min(10, 300 / len(names))},
     )
+    axis.tick_params(labelsize=tick_size)
     for place, count in enumerate(np.diag(counts)):
         display.text_[place, place].set_text(str(count))
     axis.set_title("Colors: mistakes only", fontsize=10)

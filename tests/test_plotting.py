@@ -529,8 +529,32 @@ def test_mistakes_refuse_labels_that_do_not_fit(y):
         kmw.plot_mistakes(answering([0.1] * 10), np.zeros((3, 28, 28)), np.array(y))
 
 
+@pytest.mark.parametrize(
+    ("y", "advice"),
+    [
+        (np.eye(10)[:3], "y.argmax(axis=1)"),
+        (np.array([8, 9, 10]), "Number the classes from 0"),
+        (np.array(["a", "b", "c"]), "`display_labels`"),
+    ],
+    ids=["one-hot", "counted from 1", "names"],
+)
+def test_mistakes_say_what_to_do_with_other_labels(y, advice):
+    with pytest.raises(kmw.InputError, match=re.escape(advice)):
+        kmw.plot_mistakes(answering([0.1] * 10), np.zeros((3, 28, 28)), y)
+
+
+def test_names_of_a_hundred_classes_do_not_overlap():
+    figure = kmw.plot_mistakes(
+        answering([0.01] * 100), np.zeros((1, 28, 28)), np.array([0])
+    )
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    for box, below in itertools.pairwise(boxes):
+        assert below.y1 <= box.y0 + 1  # a pixel
+
+
 def test_mistakes_refuse_inputs_that_are_no_images_and_names_that_do_not_fit():
-    with pytest.raises(kmw.InputError, match="`x` should hold images"):
+    with pytest.raises(kmw.InputError, match="`x` should hold arrays of images"):
         kmw.plot_mistakes(answering([0, 1], (5,)), np.zeros((1, 5)), np.array([1]))
     model = answering([0.0, 1])
     with pytest.raises(kmw.InputError, match="`display_labels` should hold 2"):
