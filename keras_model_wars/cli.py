@@ -252,7 +252,8 @@ def which_api(model: AnyModel, hidden_units: HiddenUnits = None) -> None:
 @app.command()
 def predict(run: Run, images: Images, out: PictureOut = None) -> None:
     """Tell which digit a trained model sees in each picture."""
-    predictions = kmw.predict_digits(_load_run(run), images)
+    model = _load_run(run)  # before kmw.predict_digits, which imports Keras
+    predictions = kmw.predict_digits(model, images)
     for names, row in predictions.iterrows():
         _print_prediction(names, row)
     if out is not None:

@@ -7,6 +7,7 @@ from textwrap import dedent
 import matplotlib
 import pandas as pd
 import pytest
+from PIL import Image
 
 import keras_model_wars
 from conftest import assert_same_run
@@ -180,6 +181,17 @@ def test_two_devices_of_a_mirrored_strategy_learn_what_one_learns(
     (one_replica, one), (two_replicas, two) = json.loads(result.out.splitlines()[-1])
     assert (one_replica, two_replicas) == (1, 2)
     assert two == pytest.approx(one, abs=1e-4)
+
+
+def test_a_prediction_comes_without_words_about_the_machine(
+    run_process, good_run, sample, tmp_path
+):
+    good_run.model.save(tmp_path / "model.keras")
+    Image.fromarray(sample[1][0][0]).save(tmp_path / "digit.png")
+    result = run_process(
+        "keras-model-wars", "predict", "model.keras", "digit.png", folder=tmp_path
+    )
+    assert (result.status, result.err) == (0, "")
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
