@@ -44,7 +44,7 @@ def build_model(
     return model
 
 
-def match(model: keras.Model, experiment: Experiment, mnist: Mnist) -> Splits:
+def prepare_splits(model: keras.Model, experiment: Experiment, mnist: Mnist) -> Splits:
     """Prepare MNIST for a model, or raise an InputError if they don't fit."""
     splits = match_images(model, _prepare(experiment, mnist))
     match_labels(model, splits, experiment.loss)

@@ -14,7 +14,7 @@ import pandas as pd
 from keras_model_wars.article_logs import LOGGED_MODELS, compare_with_article
 from keras_model_wars.checks import InputError, replacing
 from keras_model_wars.experiments import EXPERIMENTS, Experiment, find_experiment
-from keras_model_wars.matching import build_model, match
+from keras_model_wars.matching import build_model, prepare_splits
 from keras_model_wars.mnist import (
     FULL_TRAIN_DIGITS,
     Mnist,
@@ -91,8 +91,8 @@ def train(
     keras.utils.set_random_seed(seed)
     network = build_model(experiment, builder_keywords)
     mnist, source = _load(data)
-    splits = match(network, experiment, mnist)
-    order = ReshuffledDataset(
+    splits = prepare_splits(network, experiment, mnist)
+    reshuffled = ReshuffledDataset(
         *splits.train, batch_size=experiment.batch_size, seed=seed
     )
     settings = _recorded_settings(experiment, seed, builder_keywords, mnist)
@@ -106,10 +106,10 @@ def train(
         ),
         loss=experiment.loss,
         metrics=_metrics(network),
-        steps_per_execution=order.steps_per_execution,
+        steps_per_execution=reshuffled.steps_per_execution,
     )
     if resume and record.exists():
-        record.resume(network, batches=len(order.dataset), epochs=epochs)
+        record.resume(network, batches=len(reshuffled.dataset), epochs=epochs)
     else:
         record.start()
     if folder:
@@ -119,13 +119,13 @@ def train(
         print(f"Data: {source}")
         network.summary()
     network.fit(
-        order.dataset,
+        reshuffled.dataset,
         initial_epoch=record.saved,
         epochs=record.epochs,
         shuffle=False,  # shuffled already, in an order that can be repeated
         validation_data=splits.validation,
         validation_batch_size=experiment.batch_size,
-        callbacks=[order, record],
+        callbacks=[reshuffled, record],
         verbose=int(verbose),
     )
     test_metrics = network.evaluate(

@@ -9,9 +9,9 @@ import keras_model_wars as kmw
 from keras_model_wars import Experiment, InputError
 from keras_model_wars.matching import (
     build_model,
-    match,
     match_images,
     match_labels,
+    prepare_splits,
 )
 
 
@@ -203,7 +203,7 @@ def test_a_preparation_that_returns_something_else_is_refused(few_digits, return
 
     mine = experiment(kmw.build_sequential, prepare=prepare)
     with pytest.raises(InputError, match="`prepare` should return Splits"):
-        match(kmw.build_sequential((4, 4)), mine, few_digits)
+        prepare_splits(kmw.build_sequential((4, 4)), mine, few_digits)
 
 
 def test_a_loss_that_keras_does_not_know_is_refused(splits):
