@@ -164,6 +164,15 @@ def test_window_that_is_closed_while_it_waits_prints_nothing(address, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.fixture
+def interruptible():
+    """Take SIGINT as Ctrl-C: a job that a shell started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_it_and_frees_the_next_port(good_run, monkeypatch, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

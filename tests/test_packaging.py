@@ -1,9 +1,12 @@
 """The metadata of the installed package promises what is tested, and leaves an environment as it is."""
 
+import re
 from importlib.metadata import requires
 
 import pytest
 from packaging.requirements import Requirement
+
+from conftest import ROOT
 
 DEPENDENCIES = {}
 for line in requires("keras-model-wars"):
@@ -15,6 +18,16 @@ for line in requires("keras-model-wars"):
 @pytest.mark.parametrize("name", DEPENDENCIES)
 def test_every_dependency_has_a_lowest_version_and_no_highest(name):
     assert [bound.operator for bound in DEPENDENCIES[name]] == [">="]
+
+
+@pytest.mark.parametrize("name", DEPENDENCIES)
+def test_every_dependency_is_used_and_explained(name):
+    module = {"pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn"}
+    code = [
+        path.read_text("utf-8") for path in (ROOT / "keras_model_wars").glob("*.py")
+    ]
+    assert re.search(rf"\b{module.get(name, name)}\b", "\n".join(code))
+    assert f"`{name}`" in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 # What Google Colab had preinstalled for long.
