@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 from scipy import ndimage, special
 
-from keras_model_wars.apis import inputs_of, is_keras, made_by
+from keras_model_wars.apis import inputs_of, is_keras
 from keras_model_wars.checks import InputError
 from keras_model_wars.splits import scale_pixels
 
@@ -324,40 +324,23 @@ def _distance(answers: np.ndarray, others: np.ndarray) -> float:
 
 def _scales_pixels(model: Any) -> bool:
     """Tell whether a model expects pixels up to 255, which it scales itself."""
-    parts = getattr(model, "operations", None) or getattr(model, "layers", [])
-    for part in parts:
+    for part in getattr(model, "layers", []):
         if isinstance(part, keras.layers.Rescaling):
             return np.max(part.scale) < 0.1
         if isinstance(part, keras.layers.Normalization):
             return np.max(part.mean) > 1
-        factor = _factor(part)
-        if factor is not None:
-            return factor < 0.1
         if _scales_pixels(part):
             return True
     return False
 
 
-def _factor(part: Any) -> float | None:
-    """Return what an operation such as image / 255 multiplies the pixels by."""
-    kind = type(part).__name__
-    if kind not in ("Divide", "TrueDivide", "Multiply"):
-        return None
-    if isinstance(part, keras.Layer):
-        return None
-    for value in made_by(part.output).arguments.args:
-        if isinstance(value, keras.KerasTensor) or np.size(value) != 1:
-            continue
-        number = float(np.squeeze(keras.ops.convert_to_numpy(value)))
-        return number if kind == "Multiply" else 1 / number
-    return None
-
-
 def _has_own_code(model: Any) -> bool:
-    """Tell whether a part of a model is not Keras's own, or a Lambda."""
-    if not is_keras(type(model)) or isinstance(model, keras.layers.Lambda):
+    """Tell whether a model holds more than Keras's layers: ``image / 255``, a Lambda."""
+    is_layer = is_keras(type(model)) and isinstance(model, keras.Layer)
+    if not is_layer or isinstance(model, keras.layers.Lambda):
         return True
-    return any(_has_own_code(part) for part in getattr(model, "layers", []))
+    parts = getattr(model, "operations", None) or getattr(model, "layers", [])
+    return any(_has_own_code(part) for part in parts)
 
 
 def _ends_in_logits(model: Any) -> bool:
