@@ -137,7 +137,8 @@ def make_pairs(
             f"should share theirs with another image. Received: labels={len(labels)}, "
             f"images={len(y)}, sharing={len(can_match)}. Pass more images."
         )
-    random = np.random.default_rng(seed)
+    # Random numbers of their own: those of epoch_order would sort the pairs.
+    random = np.random.default_rng((*b"pairs", seed))
     same = np.zeros(len(y), dtype=bool)
     same[random.permutation(can_match)[:half]] = True
     # Steps around a circle, at least one and short of a full turn, never lead back to

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from keras_model_wars import InputError, splits
+from keras_model_wars.shuffling import epoch_order
 from keras_model_wars.splits import (
     make_pairs,
     scale_pixels,
@@ -133,6 +134,14 @@ def test_different_labels_are_equally_likely_and_so_are_images_of_one_label():
     assert counts.min() > 0.8 * counts.mean()
     # Of images that are drawn with replacement, about 63% are drawn at least once.
     assert len(np.unique(pairs["right"])) > 6_000
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_an_epoch_takes_same_and_different_pairs_in_turn(sample, epoch):
+    _, same = make_pairs(*sample[0])
+    label = same[epoch_order(len(same), seed=0, epoch=epoch)]
+    changes = np.count_nonzero(np.diff(label))
+    assert abs(changes - len(same) / 2) < 200  # six standard deviations
 
 
 def test_pairs_are_drawn_with_the_seed_alone():
