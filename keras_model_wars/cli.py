@@ -37,6 +37,7 @@ CHATTER = (
     r"WARNING: All log messages before absl|[IW]\d{4} \d\d:|E\d{4} \d\d:.*cuda"
     r"|\d{4}-\d\d-\d\d [\d:.]+: [EIW] .*(cuda|cpu_feature|oneDNN)"  # TensorFlow 2.19
     r"|To enable the following"
+    r"|=== Source Location Trace|external/xla/|\s*$"  # TensorFlow 2.22
 )
 FILTER = """
 import re, sys
@@ -80,7 +81,7 @@ Run = Annotated[
 ]
 Runs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[RUN...]", show_default="all finished runs in runs/"),
+    typer.Argument(metavar="RUN", show_default="all finished runs in runs/"),
 ]
 Images = Annotated[
     list[Path],
@@ -147,8 +148,7 @@ def list_models() -> None:
     rows = []
     for experiment in kmw.EXPERIMENTS.values():
         row = {
-            "model": experiment.name,
-            "title": experiment.title,
+            "model": f"{experiment.name}\n{experiment.title}",
             "epochs": experiment.epochs,
             "batch size": experiment.batch_size,
             "learning rate": experiment.learning_rate,
@@ -174,8 +174,7 @@ def train(
 ) -> None:
     """Train a model, and save it with its history and pictures in a folder.
 
-    Epochs, batch size and learning rate are the article's unless you say otherwise: see
-    `keras-model-wars list`.
+    Epochs, batch size and learning rate are the article's unless you say otherwise.
     """
     experiment = _find_experiment(model)
     keywords = _builder_keywords(experiment, hidden_units)
@@ -183,7 +182,7 @@ def train(
     start_keras(None if keywords else experiment.intra_op_threads)
     folder = out or Path("runs") / experiment.name
     try:
-        kmw.train(
+        run = kmw.train(
             experiment,
             epochs=epochs,
             batch_size=batch_size,
@@ -200,7 +199,7 @@ def train(
         _say_how_to_continue(folder)
         raise
     if not quiet:
-        print("Next: `keras-model-wars draw` to draw a digit for it, or `report`.")
+        _say_what_is_next(run.model, folder)
 
 
 @app.command()
@@ -400,7 +399,6 @@ def print_table(rows: Iterable[dict[str, Any]]) -> None:
     """Print a table that wraps what is too long for a column."""
     rows = list(rows)
     columns = [Column(name, overflow="fold") for name in rows[0]]
-    columns[0].no_wrap = len(rows[0]) > 4
     lines = len(columns) > 3
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, show_lines=lines)
     for row in rows:
@@ -508,9 +506,20 @@ def _say_how_to_continue(folder: Path) -> None:
         )
 
 
+def _say_what_is_next(model: Any, folder: Path) -> None:
+    from keras_model_wars.digits import image_shapes
+
+    step = "`keras-model-wars report` to compare your runs"
+    with suppress(InputError):
+        _, width = image_shapes(model)
+        if width == 10:
+            step = f"`keras-model-wars draw {folder}` to draw a digit for it"
+    print(f"Next: {step}.")
+
+
 def _print_prediction(names: Any, row: Any) -> None:
     can_draw = (sys.stdout.encoding or "").lower().startswith("utf")
-    full = "█" if can_draw else "#"
+    full, rest = "█░" if can_draw else "#-"
     if row.isna().all():
         print(f"{names}: no digit")
         return
@@ -521,11 +530,12 @@ def _print_prediction(names: Any, row: Any) -> None:
         print(f"{names}: {row.idxmax()}")
     bars = []
     for digit, probability in row.items():
+        length = round(30 * probability)
         bars.append(
             {
                 "digit": digit,
                 "probability": f"{probability:.3f}",
-                "from 0 to 1": full * round(30 * probability),
+                "from 0 to 1": full * length + rest * (30 - length),
             }
         )
     print_table(bars)

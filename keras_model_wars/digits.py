@@ -49,8 +49,8 @@ def prepare_image(image: Any, name: str | None = None) -> np.ndarray:
     problem = _find_problem(strokes, digit)
     if problem:
         raise InputError(
-            f"{name} should show one digit, drawn in strokes on plain paper; crop "
-            f"everything else. Received: {problem}."
+            f"{name} should show one digit, drawn in strokes on plain paper, and "
+            f"nothing else. Received: {problem}."
         )
     # A little around the strokes keeps their gray edges.
     edge = max(1, _sizes(digit).max() / 15)
@@ -73,6 +73,11 @@ def _open_picture(image: Any, name: str) -> Image.Image:
         image = ImageOps.contain(image, (SIDE, SIDE), Image.Resampling.BICUBIC)
         return image.convert("RGBA")
     except Exception as error:  # whatever Pillow, NumPy or zlib find wrong
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror.lower()
+            raise InputError(
+                f"{name} should be a file that can be read. Received: {reason}."
+            ) from None
         raise InputError(
             f"{name} should be a PNG, JPEG, GIF, BMP, TIFF or WebP file, a Pillow image, "
             "or an array (height, width) or (height, width, channels) of values in "
@@ -398,7 +403,7 @@ def predict_digits(model: keras.Model, images: Any) -> pd.DataFrame:
     if len(reasons) == len(pictures):
         raise reasons[0]
     for reason in reasons.values():
-        warnings.warn(f"{reason} Its row holds NaN.", stacklevel=2)
+        warnings.warn(f"{reason} It gets no answer.", stacklevel=2)
     rows = predict_prepared(model, prepared)
     images_per_row = len(pictures) // len(rows)
     rows[[place // images_per_row for place in reasons]] = np.nan

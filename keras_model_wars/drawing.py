@@ -46,9 +46,10 @@ def _open_server(models: dict[str, keras.Model]) -> ThreadingHTTPServer:
         except InputError as error:
             left_out[name] = str(error)
     if not outputs:
+        reasons = [f"{name}: {reason}" for name, reason in left_out.items()]
         raise InputError(
-            "`models` should map names to models, one of which takes single digits. "
-            f"Received: models={models}. {' '.join(left_out.values())}"
+            "One of the models should take single digits. "
+            f"Received: {' '.join(reasons) or 'no models.'}"
         )
     templates = jinja2.PackageLoader("keras_model_wars")
     environment = jinja2.Environment(loader=templates, autoescape=True)

@@ -76,7 +76,8 @@ def plot_samples(
         )
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    figure = _new_figure(columns * 0.9, rows * 1.1)
+    aspect = images.shape[2] / images.shape[1]
+    figure = _new_figure(columns * 0.9 * min(max(aspect, 1), 4), rows * 1.2)
     axes = figure.subplots(rows, columns, squeeze=False)
     _show_images(axes, images, [str(label) for label in labels], width=12)
     return save_figure(figure, to_file)
@@ -255,7 +256,7 @@ def plot_article_comparison(
         for column, metric in enumerate(metrics):
             panel, strip = grid[2 * row : 2 * row + 2, column]
             _draw_comparison(panel, strip, comparison, metric)
-        label = "distance from\nthe seeds' mean\n(1: the interval's\nedge)"
+        label = "distance\n(1: edge of\nthe interval)"
         grid[2 * row + 1, 0].set_ylabel(label, fontsize=8)
     for axis in grid[-1]:
         axis.set_xlabel("epoch")
@@ -349,7 +350,7 @@ def plot_mistakes(
         heading = name if len(answers) > 1 else title or model.name
         finite = np.isfinite(probabilities).all(axis=1)
         right = np.mean((probabilities.argmax(axis=1) == truth) & finite)
-        heading = f"{heading}: {right:.2%} right"
+        heading = f"{heading}, {right:.2%} right"
         if not np.isfinite(probabilities).all():
             heading += " (some answers are not finite)"
         half.suptitle(heading)
@@ -683,7 +684,8 @@ def _finite(values: pd.Series) -> pd.Series:
 
 
 def _label_epochs(axis: Axes) -> None:
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    locator = MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    axis.xaxis.set_major_locator(locator)
     axis.grid(True, alpha=0.4)
 
 
@@ -731,7 +733,8 @@ def _draw_part(
     panel.plot(
         article,
         "o",
-        markersize=3,
+        markersize=4,
+        markerfacecolor="none",
         color=color,
         label=f"{part}: the article",
     )
@@ -746,7 +749,13 @@ def _draw_part(
     )
     half = (table["high"] - table["low"]) / 2
     strip.plot((measured - table["mean"]) / half, "x", markersize=4, color=color)
-    strip.plot((article - table["mean"]) / half, "o", markersize=3, color=color)
+    strip.plot(
+        (article - table["mean"]) / half,
+        "o",
+        markersize=4,
+        markerfacecolor="none",
+        color=color,
+    )
 
 
 # Mistakes and predictions
@@ -867,7 +876,7 @@ def _draw_mistakes(
         titles,
         width=24,
     )
-    heading = f"The {len(worst)} most wrong, with the answer's probability"
+    heading = f"The {len(worst)} whose true label got the lowest probability"
     right.suptitle(heading if len(worst) else "No mistakes", fontsize=10)
 
 
@@ -898,7 +907,10 @@ def _draw_matrix(
     axis.tick_params(labelsize=tick_size)
     for place, count in enumerate(np.diag(counts)):
         display.text_[place, place].set_text(str(count))
-    axis.set_title("Colors: mistakes only", fontsize=10)
+    # What is right is gray.
+    display.im_.set_data(np.ma.masked_array(mistakes, np.eye(len(names))))
+    axis.set_facecolor("0.88")
+    axis.set_title("The darker, the more mistakes", fontsize=10)
 
 
 def _draw_probabilities(axis: Axes, labels: pd.Index, row: np.ndarray) -> None:

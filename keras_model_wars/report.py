@@ -87,6 +87,7 @@ def make_report(
         sections=sections,
         damaged=damaged,
         comparison=_draw_comparison(sections),
+        two_outputs=any(len(run.accuracies("test")) > 1 for run in sections),
         best={part: _best(sections, part) for part in ("validation", "test")},
     )
     with replacing(out) as temporary:

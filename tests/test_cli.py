@@ -147,7 +147,7 @@ def test_train_prints_one_line_per_epoch_if_it_is_not_a_terminal(
     assert out.count("val_loss") == 2
     assert "accuracy: validation 0." in out
     assert "Written to runs" in out
-    assert out.splitlines()[-1].startswith("Next: `keras-model-wars draw`")
+    assert out.splitlines()[-1].startswith("Next: `keras-model-wars draw runs/")
     assert "\b" not in out
     assert "\x1b" not in out
     assert "\r" not in out

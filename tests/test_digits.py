@@ -303,12 +303,16 @@ def test_damaged_and_foreign_files_are_refused_by_their_names(tmp_path):
         "truncated.png": "truncated",
         "program.eps": "cannot identify",
         "bomb.png": "exceeds limit",
-        "missing.png": "No such file",
     }
     for name, reason in reasons.items():
         expected = rf"^.*{name} should be a PNG, .*Received: .*{reason}"
         with pytest.raises(InputError, match=expected):
             prepare_image(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_is_refused_in_few_words(tmp_path):
+    with pytest.raises(InputError, match=r"missing.png should be a file .*no such fil"):
+        prepare_image(tmp_path / "missing.png")
 
 
 def test_predictions_name_the_images_and_are_the_models_own(good_run, files):
@@ -352,7 +356,9 @@ def test_rows_of_a_table_are_pictures(good_run, sample, make_table, count):
 def test_refused_picture_gets_a_warning_and_a_row_of_nan_and_the_others_their_answers(
     good_run,
 ):
-    with pytest.warns(UserWarning, match="image 2 should .* several things.* NaN"):
+    with pytest.warns(
+        UserWarning, match="image 2 should .* several things.* no answer"
+    ):
         predictions = predict_digits(good_run.model, [THREE, printed(12), THREE])
     assert predictions.isna().all(axis=1).tolist() == [False, True, False]
     assert predictions[3].iloc[[0, 2]].min() > 0.5

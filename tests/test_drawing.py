@@ -114,7 +114,9 @@ def test_names_are_escaped(good_run, serve):
 
 
 def test_no_model_for_single_digits_is_refused(small_runs):
-    with pytest.raises(kmw.InputError, match="takes single digits"):
+    with pytest.raises(
+        kmw.InputError, match="single digits.*pairs: It compares two images"
+    ):
         kmw.draw_digit({"pairs": small_runs["shared_layers"].model})
 
 
