@@ -120,8 +120,8 @@ def test_only_small_models_with_the_articles_widths_are_limited_to_one_thread(
     monkeypatch.setattr(cli, "start_keras", asked.append)
     monkeypatch.setattr(keras_model_wars, "train", lambda *_, **__: None)
     for model in EXPERIMENTS:
-        command("train", model)
-        command("train", model, "--hidden-units", "16,8")
+        command("train", model, "--quiet")
+        command("train", model, "--quiet", "--hidden-units", "16,8")
     assert asked == [1, None, None, None, None, None, 1, None, 1, None, 1, None]
 
 
