@@ -146,7 +146,7 @@ def sequential_graph(model: keras.Sequential) -> keras.Model:
     if not model.built or not getattr(model, "inputs", None):
         raise InputError(
             "`model` should start with a keras.Input. "
-            "Received: a Sequential model that is not built yet"
+            "Received: a Sequential model without one"
         )
     structure = model.compute_output_spec(model.inputs[0])
     outputs = keras.tree.pack_sequence_as(structure, model.outputs)
@@ -185,6 +185,9 @@ def is_keras(code: Any) -> bool:
 
 # What an author may write anew; the converted model would have Keras's own.
 OVERRIDABLE = (
+    "__call__",
+    "compile",
+    "train_on_batch",
     "train_step",
     "test_step",
     "predict_step",
@@ -223,11 +226,14 @@ def _check_convertible(model: keras.Model) -> None:
 def _changed_by_a_call(model: keras.Model) -> list[str]:
     """Return the variables that a call changes, as a layer that counts its calls does."""
     shape = [size or 32 for size in model.inputs[0].shape]
-    x = keras.ops.ones(shape, model.inputs[0].dtype)
     before = [variable.numpy() for variable in model.non_trainable_variables]
-    _, after = model.stateless_call(
-        model.trainable_variables, model.non_trainable_variables, x, training=False
-    )
+    try:
+        x = keras.ops.ones(shape, model.inputs[0].dtype)
+        _, after = model.stateless_call(
+            model.trainable_variables, model.non_trainable_variables, x, training=False
+        )
+    except Exception:  # layers that take no ones of this shape
+        return []
     names = [variable.path for variable in model.non_trainable_variables]
     return [
         name
@@ -487,10 +493,12 @@ def _shared_layers(nested: dict[keras.Model, list[Any]]) -> list[Reason]:
     holders: dict[int, keras.Layer] = {}
     found = set()
     for layer in uses:
-        inner = getattr(layer, "layer", None)
-        if layer in nested or inner in nested or not isinstance(layer, keras.Layer):
+        if not isinstance(layer, keras.Layer):
             continue
-        for part in _inner_layers(layer):
+        wrapped = _unwrapped(layer)
+        # The layers of a nested model are among the uses already.
+        held = [layer, wrapped] if wrapped in nested else _inner_layers(layer)
+        for part in held:
             other = holders.setdefault(id(part), layer)
             pair = (other.name, layer.name)
             if other is not layer and pair not in found:
@@ -518,10 +526,17 @@ def _nested_models(model: keras.Model) -> dict[keras.Model, list[Any]]:
             continue
         found[part] = _own_layers(part)
         for layer in found[part]:
-            wrapped = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
+            wrapped = _unwrapped(layer)
             if isinstance(wrapped, keras.Model):
                 waiting.append(wrapped)
     return found
+
+
+def _unwrapped(layer: Any) -> Any:
+    """Return the layer within a wrapper, as TimeDistributed, or within several."""
+    while isinstance(layer, keras.layers.Wrapper):
+        layer = layer.layer
+    return layer
 
 
 def _own_layers(part: keras.Model) -> list[Any]:

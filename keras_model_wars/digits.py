@@ -1,5 +1,6 @@
 """Recognize digits in pictures: prepare them as MNIST's were, and predict."""
 
+import math
 import os
 import warnings
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 from scipy import ndimage, special
 
-from keras_model_wars.apis import inputs_of, is_keras
+from keras_model_wars.apis import inputs_of
 from keras_model_wars.checks import InputError
 from keras_model_wars.splits import scale_pixels
 
@@ -64,11 +65,11 @@ def _open_picture(image: Any, name: str) -> Image.Image:
     try:
         if isinstance(image, (str, os.PathLike)) or hasattr(image, "read"):
             with Image.open(image, formats=FORMATS) as file:
-                image = ImageOps.exif_transpose(file)
+                image = _upright(file)
         # Pillow would cut off 16 and 32 bits.
         if not isinstance(image, Image.Image) or image.mode[0] in "IF":
             image = _from_array(np.asarray(image))
-        image = ImageOps.exif_transpose(image)
+        image = _upright(image)
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
         image = ImageOps.contain(image, (SIDE, SIDE), Image.Resampling.BICUBIC)
         return image.convert("RGBA")
@@ -85,12 +86,24 @@ def _open_picture(image: Any, name: str) -> Image.Image:
         ) from None
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Return a loaded picture as its EXIF data says that it was held."""
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data, which every viewer ignores
+        return image
+
+
 def _from_array(values: np.ndarray) -> Image.Image:
     received = f"an array of shape {values.shape}, dtype {values.dtype}"
     if values.dtype.kind not in "buif" or not values.size:
         raise ValueError(received)
-    if not 0 <= values.min() <= values.max() <= 65_535:
-        raise ValueError(f"{received}, values {values.min()} to {values.max()}")
+    # scikit-learn's digits reach 16. An image that was resized may reach a little more.
+    lowest, highest = float(values.min()), float(values.max())
+    white = next((top for top in (1, 16, 255, 65_535) if highest <= 1.05 * top), 0)
+    if not -0.05 * white <= lowest or not white:
+        raise ValueError(f"{received}, values {lowest:g} to {highest:g}")
     pixels = np.squeeze(values)
     side = round(pixels.size**0.5)
     if pixels.shape == (side * side,):
@@ -98,9 +111,20 @@ def _from_array(values: np.ndarray) -> Image.Image:
     is_image = pixels.ndim == 2 or pixels.shape[2:] in ((3,), (4,))
     if not is_image or _is_long(pixels.shape):
         raise ValueError(f"{received}; one picture at a time, without its label")
-    # scikit-learn's digits reach 16.
-    highest = min(limit for limit in (1, 16, 255, 65_535) if limit >= values.max())
-    return Image.fromarray(np.uint8(pixels * (255 / highest)))
+    gray = np.round(255 * np.clip(pixels / white, 0, 1))
+    return Image.fromarray(gray.astype(np.uint8))
+
+
+def _is_table(images: np.ndarray) -> bool:
+    """Tell whether an array holds a flat picture in each row."""
+    if images.ndim != 2 or math.isqrt(images.shape[1]) ** 2 != images.shape[1]:
+        return False
+    if _is_long(images.shape):
+        return images.shape[1] > images.shape[0]
+    # Rows of one picture are alike; those of MNIST are other digits.
+    rows = images.astype(float)
+    across, down = (np.abs(np.diff(rows, axis=axis)).mean() for axis in (1, 0))
+    return images.shape[1] == 784 and down > 1.5 * across
 
 
 def _is_long(shape: tuple[int, ...]) -> bool:
@@ -294,14 +318,12 @@ def predict_prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
     if _scales_pixels(model):
         return _answer(graph, 255 * pixels, are_logits)
     answers = _answer(graph, pixels, are_logits)
-    if not _has_own_code(model):
-        return answers
-    # Code of one's own may scale the pixels too. To such a trained model, pixels up to
-    # 1 look like an empty image.
-    empty = _answer(graph, 0 * pixels, are_logits)
+    # A model may also scale the pixels in code of its own, or have learned from pixels
+    # up to 255: then pixels up to 1 look to it as dark as an empty image.
+    dark = _answer(graph, pixels / 255, are_logits)
     bright = _answer(graph, 255 * pixels, are_logits)
-    looks_empty = _distance(answers, empty) < 0.02
-    return bright if looks_empty and _distance(bright, empty) > 0.2 else answers
+    looks_empty = _distance(answers, dark) < 0.015
+    return bright if looks_empty and _distance(bright, dark) > 0.2 else answers
 
 
 def _answer(graph: keras.Model, pixels: np.ndarray, are_logits: bool) -> np.ndarray:
@@ -328,24 +350,15 @@ def _distance(answers: np.ndarray, others: np.ndarray) -> float:
 
 
 def _scales_pixels(model: Any) -> bool:
-    """Tell whether a model expects pixels up to 255, which it scales itself."""
+    """Tell whether a layer of Keras's scales pixels up to 255, also before training."""
     for part in getattr(model, "layers", []):
-        if isinstance(part, keras.layers.Rescaling):
-            return np.max(part.scale) < 0.1
-        if isinstance(part, keras.layers.Normalization):
-            return np.max(part.mean) > 1
+        if isinstance(part, keras.layers.Rescaling) and np.max(part.scale) < 0.1:
+            return True
+        if isinstance(part, keras.layers.Normalization) and np.max(part.mean) > 1:
+            return True
         if _scales_pixels(part):
             return True
     return False
-
-
-def _has_own_code(model: Any) -> bool:
-    """Tell whether a model holds more than Keras's layers: ``image / 255``, a Lambda."""
-    is_layer = is_keras(type(model)) and isinstance(model, keras.Layer)
-    if not is_layer or isinstance(model, keras.layers.Lambda):
-        return True
-    parts = getattr(model, "operations", None) or getattr(model, "layers", [])
-    return any(_has_own_code(part) for part in parts)
 
 
 def _ends_in_logits(model: Any) -> bool:
@@ -432,11 +445,9 @@ def name_pictures(images: Any) -> tuple[list[Any], list[str]]:
         images = np.asarray(images)
     is_file = isinstance(images, (str, bytes, os.PathLike)) or hasattr(images, "read")
     is_one = is_file or not isinstance(images, Iterable)
-    if isinstance(images, np.ndarray) and images.dtype != object:
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "OU":
         is_one = images.ndim < 3 or images.shape[2:] in ((1,), (3,), (4,))
-        # A table of pixels, with a flat picture in each row.
-        if images.ndim == 2 and (images.shape[1] == 784 or _is_long(images.shape)):
-            is_one = False
+        is_one = is_one and not _is_table(images)
     pictures = [images] if is_one else list(images)
     names = [
         _name_picture(picture, f"image {place}")

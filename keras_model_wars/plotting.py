@@ -386,6 +386,11 @@ def plot_predictions(
             "`predictions` should be what predict_digits returns for the "
             f"{len(pictures)} `images`. Received: {len(predictions)} rows."
         )
+    if to_file is not None and str(to_file) in names:
+        raise InputError(
+            "`to_file` should be another file than the pictures. "
+            f"Received: {to_file}, which would be replaced."
+        )
     is_same = np.ravel(predictions.index.to_list()).tolist() == names
     prepared = predictions.attrs.get("prepared", {}) if is_same else {}
     figure = _new_figure(3.6 + 2 * wide, 2.8 * len(predictions))
@@ -908,7 +913,7 @@ def _draw_matrix(
     for place, count in enumerate(np.diag(counts)):
         display.text_[place, place].set_text(str(count))
     # What is right is gray.
-    display.im_.set_data(np.ma.masked_array(mistakes, np.eye(len(names))))
+    display.im_.set_data(np.ma.masked_array(mistakes, np.eye(len(names), dtype=bool)))
     axis.set_facecolor("0.88")
     axis.set_title("The darker, the more mistakes", fontsize=10)
 
