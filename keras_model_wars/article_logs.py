@@ -198,6 +198,9 @@ def as_history(history: History) -> pd.DataFrame:
     """
     is_table = isinstance(history, pd.DataFrame)
     table = history if is_table else _table_of_lists(history)
+    # pandas calls an index that was written without a name so.
+    named = [column for column in table if not str(column).startswith("Unnamed: ")]
+    table = table[named].rename(columns=str)
     if "loss" not in table or table.empty:
         raise InputError(
             "`history` should be what `fit` returned, its dict of lists or a "

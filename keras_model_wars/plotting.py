@@ -6,10 +6,12 @@ import itertools
 import logging
 import math
 import os
+import re
 import tempfile
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -22,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from keras_model_wars.apis import connections, made_by
+from keras_model_wars.apis import connections, inputs_of, made_by
 from keras_model_wars.article_logs import History, as_history
 from keras_model_wars.checks import (
     InputError,
@@ -30,6 +32,12 @@ from keras_model_wars.checks import (
     check_integer,
     picture_path,
     replacing,
+)
+from keras_model_wars.digits import (
+    as_probabilities,
+    logit_outputs,
+    name_pictures,
+    prepare_image,
 )
 
 # Every model traces its own functions, and TensorFlow takes five models in one process
@@ -44,6 +52,9 @@ LAYER_COLORS = {"input": "#0072B2", "hidden": "#4D4D4D", "output": "#B34700"}
 TRAINING_COLOR = "#009E73"
 VALIDATION_COLOR = "#882255"
 MISTAKES_COLORMAP = "Reds"
+
+# What Keras's callbacks add to a history, and no metric.
+LEARNING_RATES = ["learning_rate", "lr"]
 
 # One line style per metric of a panel; the color tells training from validation.
 METRIC_STYLES = ["-", "--", ":", "-."]
@@ -185,7 +196,7 @@ def plot_learning_curves(
 
     Takes a run's ``history``, or what ``fit`` returned. A model with several outputs
     gets one panel per output; what belongs to none of them, as the total loss, is not
-    drawn. ``<name>_loss`` belongs to an output if an output has another metric, as
+    drawn, nor is the learning rate. ``<name>_loss`` belongs to an output if an output has another metric, as
     ``<name>_accuracy``. The curves of a diverged run end at its last finite values.
     Draws a single panel into ``ax`` if given. Raises an InputError for anything that is
     not a history, and for ``ax`` with several outputs. Follows "Sequential API vs
@@ -193,7 +204,7 @@ def plot_learning_curves(
 
     >>> figure = kmw.plot_learning_curves(run.history)
     """
-    table = as_history(history)
+    table = as_history(history).drop(columns=LEARNING_RATES, errors="ignore")
     outputs = _metrics_by_output(list(table))
     if ax is not None and len(outputs) > 1:
         raise InputError(
@@ -202,11 +213,11 @@ def plot_learning_curves(
         )
     if ax is not None:
         axes = [ax]
-        ax.set_title(title)
+        ax.set_title(title, parse_math=False)
     else:
         figure = _new_figure(1 + 7 * len(outputs), 5)
         axes = list(figure.subplots(1, len(outputs), squeeze=False)[0])
-        figure.suptitle(title)
+        figure.suptitle(title, parse_math=False)
     for axis, (output, metrics) in zip(axes, outputs.items()):
         _draw_curves(axis, table, metrics)
         names = [name.removeprefix(f"{output}_") for name in metrics]
@@ -243,7 +254,7 @@ def plot_article_comparison(
     rows = list(_metrics_by_output(list(comparison["metric"].unique())).values())
     columns = max(len(metrics) for metrics in rows)
     figure = _new_figure(5 * columns, 0.8 + 4.2 * len(rows))
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     heights = [3, 1] * len(rows)
     grid = figure.subplots(
         2 * len(rows),
@@ -313,9 +324,9 @@ def plot_mistakes(
     (count, 784), or a list or dict of them; and one integer label per image for each
     output. Draws one row per output. ``display_labels`` are the names of the classes, or
     a dict of them by output. A model with one value per answer says 0 or 1, and of a
-    pair of images "different" or "same". Answers outside of [0, 1] are taken for logits
-    and turned into probabilities. Raises an InputError for inputs that are not images,
-    and for labels or names that don't fit the outputs.
+    pair of images "different" or "same". Logits, which a last layer without an
+    activation returns, become probabilities. Raises an InputError for inputs that are
+    not images, and for labels or names that don't fit the outputs.
 
     >>> images = kmw.scale_pixels(x_test)
     >>> figure = kmw.plot_mistakes(run.model, images, y_test, title="A small run")
@@ -324,36 +335,32 @@ def plot_mistakes(
         raise InputError(
             f"`model` should be a Keras model. Received: {type(model).__name__}."
         )
-    images = _input_images(model, x)
-    answers = _named_answers(model, model.predict(x, verbose=0))
-    labels = _as_list(y, list(answers))
-    if len(labels) != len(answers):
-        raise InputError(
-            f"`y` should hold labels for {len(answers)} outputs, "
-            f"{', '.join(answers)}. Received: labels for {len(labels)}."
-        )
-    if len(images) == len(answers):
-        shown = images
-    else:
-        shown = [np.concatenate(images, axis=2)] * len(answers)
+    outputs = _read_outputs(model, x)
+    if isinstance(display_labels, dict):
+        known = [output.name for output in outputs]
+        if not set(display_labels) <= set(known):
+            raise InputError(
+                f"`display_labels` should be names for the outputs {', '.join(known)}. "
+                f"Received: those of {', '.join(display_labels)}."
+            )
+    labels = _labels_of(y, [output.name for output in outputs])
     # More classes need more room for their counts.
-    classes = max(values.shape[-1] for values in answers.values())
+    classes = max(output.probabilities.shape[1] for output in outputs)
     side = min(5 + max(0, classes - 10) / 5, 12)
-    figure = _new_figure(7 + side, side * len(answers))
-    halves = figure.subfigures(len(answers), squeeze=False)[:, 0]
-    for half, name, truth, pictures in zip(halves, answers, labels, shown):
-        is_pair = answers[name].shape[1:] == (1,) and len(images) == 2
-        probabilities = _as_probabilities(name, answers[name])
-        truth = _as_labels(name, truth, probabilities.shape)
-        names = _class_names(name, display_labels, probabilities.shape[1], is_pair)
-        _draw_mistakes(half, truth, probabilities, names, pictures)
-        heading = name if len(answers) > 1 else title or model.name
+    figure = _new_figure(7 + side, side * len(outputs))
+    halves = figure.subfigures(len(outputs), squeeze=False)[:, 0]
+    for half, output, truth in zip(halves, outputs, labels):
+        probabilities = output.probabilities
+        truth = _as_labels(output.name, truth, probabilities.shape)
+        names = _class_names(output, display_labels)
+        _draw_mistakes(half, truth, probabilities, names, output.images)
+        heading = output.name if len(outputs) > 1 else title or model.name
         finite = np.isfinite(probabilities).all(axis=1)
         right = np.mean((probabilities.argmax(axis=1) == truth) & finite)
         heading = f"{heading}, {right:.2%} right"
         if not np.isfinite(probabilities).all():
             heading += " (some answers are not finite)"
-        half.suptitle(heading)
+        half.suptitle(heading, parse_math=False)
     return save_figure(figure, to_file)
 
 
@@ -371,9 +378,6 @@ def plot_predictions(
     >>> predictions = kmw.predict_digits(run.model, "three.png")
     >>> figure = kmw.plot_predictions("three.png", predictions)
     """
-    # Imported here, because the import of scikit-image takes long.
-    from keras_model_wars.digits import name_pictures, prepare_image
-
     pictures, names = name_pictures(images)
     if not isinstance(predictions, pd.DataFrame):
         raise InputError(
@@ -472,7 +476,8 @@ def _show_images(
         axis.axis("off")
     low, high = images.min(initial=0), images.max(initial=0)
     is_color = images.ndim == 4
-    if is_color and images.dtype.kind == "f" and (low < 0 or high > 1):
+    highest = 1 if images.dtype.kind == "f" else 255
+    if is_color and (low < 0 or high > highest):
         images = (images - low) / (high - low)
     # Drawings on black, such as MNIST's, are shown as ink on paper.
     is_ink = images.size > 0 and np.median(images) == images.min()
@@ -547,6 +552,8 @@ def _layer_label(layer: keras.Operation, role: str, drawn: Iterable[Any]) -> str
     if activation is not None:
         function = getattr(activation, "func", activation)  # of a functools.partial
         name = getattr(function, "__name__", type(function).__name__)
+        if isinstance(activation, str):
+            name = activation
         rows.append(_cell("Activation", name, 'colspan="2"'))
     output = _shapes(layer, "output", drawn)
     if isinstance(layer, keras.layers.InputLayer):
@@ -565,8 +572,9 @@ def _cell(name: str, value: Any, options: str = "") -> str:
 
 
 def _escape(text: Any) -> str:
+    printable = re.sub(r"[\x00-\x1f]", " ", str(text))
     # Graphviz replaces a backslash and the letter that follows.
-    return html.escape(str(text)).replace("\\", "\\\\")
+    return html.escape(printable).replace("\\", "\\\\")
 
 
 def _shapes(layer: keras.Operation, side: str, drawn: Iterable[Any]) -> Any:
@@ -766,32 +774,96 @@ def _draw_part(
 # Mistakes and predictions
 
 
-def _as_list(values: Any, names: list[str]) -> list[Any]:
-    """Return a model's inputs or labels in its own order, as ``evaluate`` does."""
-    if isinstance(values, dict):
-        named = [values[name] for name in names if name in values]
-        return named or list(values.values())  # a subclassed model has no names
+@dataclass(frozen=True)
+class Output:
+    """One output of a model: the probability of each class, and images to show."""
+
+    name: str
+    probabilities: np.ndarray
+    images: np.ndarray
+    is_pair: bool
+
+
+def _read_outputs(model: keras.Model, x: Any) -> list[Output]:
+    images = _input_images(model, x)
+    predicted = model.predict(x, verbose=0)
+    answers = keras.tree.flatten(predicted)
+    are_logits = logit_outputs(model)
+    if len(are_logits) != len(answers):
+        are_logits = [False] * len(answers)
+    outputs = []
+    for place, name in enumerate(_output_names(model, predicted)):
+        values = np.asarray(answers[place], np.float32)
+        if values.ndim != 2:
+            raise InputError(
+                f"The model's output '{name}' should hold one answer per image. "
+                f"Received: shape {values.shape}."
+            )
+        probabilities = as_probabilities(values, are_logits[place])
+        is_pair = values.shape[1] == 1 and len(images) == 2
+        if values.shape[1] == 1:  # of the second of two classes
+            probabilities = np.hstack([1 - probabilities, probabilities])
+        if len(images) == len(answers):
+            shown = images[_input_of(model, place, len(images))]
+        else:
+            shown = np.concatenate(images, axis=2)
+        outputs.append(Output(name, probabilities, shown, is_pair))
+    return outputs
+
+
+def _output_names(model: keras.Model, predicted: Any) -> list[str]:
+    """Return the names of a model's outputs, in the order in which Keras has them."""
+    count = len(keras.tree.flatten(predicted))
+    if isinstance(predicted, dict) and len(predicted) == count:
+        return keras.tree.flatten({name: name for name in predicted})
+    names = getattr(model, "output_names", [])  # Functional models have them
+    if len(names) == count:
+        return names
+    return [f"output_{place}" for place in range(1, count + 1)]
+
+
+def _input_of(model: keras.Model, place: int, count: int) -> int:
+    """Return the place of the input that an output depends on alone, or its own."""
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) == count:
+        needed = inputs_of(model.outputs[place])
+        for other, tensor in enumerate(inputs):
+            if len(needed) == 1 and needed[0] is tensor:
+                return other
+    return place
+
+
+def _labels_of(y: Any, names: list[str]) -> list[Any]:
+    """Return the labels of each output, by its name or in the order of the outputs."""
+    if isinstance(y, dict) and not names[0].startswith("output_1"):
+        labels = [y[name] for name in names if name in y]
+    elif isinstance(y, dict):  # a subclassed model has no names
+        labels = list(y.values())
+    else:
+        labels = _as_list(y)
+    if len(labels) != len(names):
+        received = f"those of {', '.join(y)}" if isinstance(y, dict) else len(labels)
+        raise InputError(
+            f"`y` should hold labels for {len(names)} outputs, {', '.join(names)}. "
+            f"Received: {received}."
+        )
+    return labels
+
+
+def _as_list(values: Any) -> list[Any]:
     is_list = isinstance(values, (list, tuple))
     if is_list and any(_as_array(value).ndim for value in values):
         return list(values)
     return [values]
 
 
-def _named_answers(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
-    """Return the answers of each output by its name."""
-    if isinstance(predicted, dict):
-        return predicted
-    if not isinstance(predicted, (list, tuple)):
-        predicted = [predicted]
-    generic = [f"output_{place}" for place in range(1, len(predicted) + 1)]
-    names = getattr(model, "output_names", generic)  # Functional models have them
-    return dict(zip(names, predicted))
-
-
 def _input_images(model: keras.Model, x: Any) -> list[np.ndarray]:
     """Return those of a model's inputs that are images."""
-    inputs = getattr(model, "inputs", None) or []
-    values = _as_list(x, [tensor.name for tensor in inputs])
+    values = _as_list(x)
+    if isinstance(x, dict):
+        names = [tensor.name for tensor in getattr(model, "inputs", None) or []]
+        by_name = [x[name] for name in names if name in x]
+        values = by_name or keras.tree.flatten(x)
     # A vector beside an image is no image, even if it has 16 values.
     spatial = [value for value in values if _as_array(value).ndim > 2]
     images = [_as_images(value) for value in spatial or values]
@@ -803,22 +875,6 @@ def _input_images(model: keras.Model, x: Any) -> list[np.ndarray]:
             f"or 4 channels or flat and square. Received: {', '.join(received[:4])}."
         )
     return found
-
-
-def _as_probabilities(name: str, answers: np.ndarray) -> np.ndarray:
-    """Return the probability of each class; one value is that of the second of two."""
-    if answers.ndim != 2:
-        raise InputError(
-            f"The model's output '{name}' should hold one answer per image. "
-            f"Received: shape {answers.shape}."
-        )
-    is_logits = np.any((answers < -1e-6) | (answers > 1 + 1e-6))
-    if answers.shape[1] > 1:
-        softmax = keras.ops.softmax
-        return keras.ops.convert_to_numpy(softmax(answers)) if is_logits else answers
-    if is_logits:
-        answers = keras.ops.convert_to_numpy(keras.ops.sigmoid(answers))
-    return np.hstack([1 - answers, answers])
 
 
 def _as_labels(name: str, truth: Any, shape: tuple[int, int]) -> np.ndarray:
@@ -838,22 +894,19 @@ def _as_labels(name: str, truth: Any, shape: tuple[int, int]) -> np.ndarray:
     return labels.ravel().astype(int)
 
 
-def _class_names(
-    output: str,
-    display_labels: Any,
-    classes: int,
-    is_pair: bool,
-) -> list[str]:
+def _class_names(output: Output, display_labels: Any) -> list[str]:
+    classes = output.probabilities.shape[1]
     if isinstance(display_labels, dict):
-        display_labels = display_labels.get(output)
+        display_labels = display_labels.get(output.name)
     if display_labels is None:
-        display_labels = ["different", "same"] if is_pair else range(classes)
-    if len(display_labels) != classes:
+        display_labels = ["different", "same"] if output.is_pair else range(classes)
+    names = list(display_labels) if isinstance(display_labels, Iterable) else []
+    if len(names) != classes:
         raise InputError(
-            f"`display_labels` should hold {classes} names for the output '{output}'. "
-            f"Received: {len(display_labels)} names."
+            f"`display_labels` should hold {classes} names for the output "
+            f"'{output.name}'. Received: {display_labels!r}."
         )
-    return [str(name) for name in display_labels]
+    return [str(name) for name in names]
 
 
 def _draw_mistakes(
@@ -906,12 +959,14 @@ def _draw_matrix(
         cmap=MISTAKES_COLORMAP,
         colorbar=False,
         values_format="d",
+        include_values=len(names) <= 50,  # more are unreadable, and take a minute
         xticks_rotation="horizontal" if is_short else "vertical",
         text_kw={"fontsize": min(10, 300 / len(names))},
     )
     axis.tick_params(labelsize=tick_size)
-    for place, count in enumerate(np.diag(counts)):
-        display.text_[place, place].set_text(str(count))
+    if display.text_ is not None:
+        for place, count in enumerate(np.diag(counts)):
+            display.text_[place, place].set_text(str(count))
     # What is right is gray.
     display.im_.set_data(np.ma.masked_array(mistakes, np.eye(len(names), dtype=bool)))
     axis.set_facecolor("0.88")

@@ -199,6 +199,18 @@ def test_a_layer_that_is_used_twice_is_shared(build):
     assert said == isinstance(model, keras.Sequential)
 
 
+def test_a_model_that_two_wrappers_hold_is_shared():
+    inner = stack(dense("dense"))
+    wrapped = [layers.TimeDistributed(inner), layers.TimeDistributed(inner)]
+    assert kinds(stack(*wrapped, shape=(3, 4))) == ["shared"]
+
+
+def test_reasons_within_two_wrappers_are_found():
+    inner = functional(bypass)
+    wrapped = layers.TimeDistributed(layers.TimeDistributed(inner))
+    assert kinds(stack(wrapped, shape=(2, 3, 4))) == ["branch", "merge"]
+
+
 def embedded(x, mask_zero=True):
     return layers.Embedding(10, 4, mask_zero=mask_zero)(x)
 
@@ -377,6 +389,16 @@ def test_a_way_of_training_of_its_own_is_not_dropped_in_silence():
         to_functional(model)
 
 
+class TwiceAsMuch(keras.Sequential):
+    def __call__(self, x, **keywords):
+        return 2 * super().__call__(x, **keywords)
+
+
+def test_call_of_ones_own_is_not_dropped():
+    with pytest.raises(InputError, match="TwiceAsMuch with a __call__ of its own"):
+        to_functional(TwiceAsMuch([keras.Input((4,)), dense("dense")]))
+
+
 def stateful():
     return layers.LSTM(3, stateful=True, name="lstm")
 
@@ -407,6 +429,20 @@ class Shifted(layers.Layer):
 
     def call(self, x):
         return x + self.shift
+
+
+class Looked(layers.Layer):
+    """A layer that looks up words, and takes no numbers."""
+
+    def call(self, words):
+        return words
+
+
+def test_own_layers_are_converted_if_they_take_only_their_own_input():
+    words = layers.TextVectorization(vocabulary=["a", "b"], output_mode="multi_hot")
+    inputs = keras.Input((), dtype="string")
+    model = keras.Sequential([inputs, Looked(), words, dense("dense")])
+    assert isinstance(to_functional(model), keras.Model)
 
 
 def test_own_layer_that_changes_with_every_call_is_refused():

@@ -455,7 +455,7 @@ def test_mistakes_take_images_of_any_size_and_any_number_of_classes(
         ([0.1, 0.9], None, "0 taken for 1\nprobability 0.90"),
         ([0.1, 0.9], ["cat", "dog"], "cat taken for dog\nprobability 0.90"),
         ([2.0, 6.85], None, "0 taken for 1\nprobability 0.99"),
-        ([0.75], ["even", "odd"], "even taken for odd\nprobability 0.75"),
+        ([0.75], ["even", "odd"], "even taken for odd\nprobability 0.68"),
         ([6.85], None, "0 taken for 1\nprobability 1.00"),
         ([0.1, 0.9], ["$a", "b" * 60], "taken for"),
     ],
@@ -527,6 +527,89 @@ def test_vector_beside_an_image_is_not_shown():
 def test_mistakes_refuse_labels_that_do_not_fit(y):
     with pytest.raises(kmw.InputError, match="`y` should hold"):
         kmw.plot_mistakes(answering([0.1] * 10), np.zeros((3, 28, 28)), np.array(y))
+
+
+def test_logits_between_0_and_1_are_logits_too():
+    images = np.zeros((2, 28, 28))
+    figure = kmw.plot_mistakes(answering([0.3]), images, np.array([1, 1]))
+    assert "100.00% right" in figure.subfigs[0].get_suptitle()
+
+
+def test_output_is_shown_beside_the_image_that_it_answers():
+    inputs = [keras.Input((4, 4), name="a"), keras.Input((4, 4), name="b")]
+    flat = [layers.Flatten()(image) for image in inputs]
+    outputs = [
+        layers.Dense(3, name="of_b")(flat[1]),
+        layers.Dense(3, name="of_a")(flat[0]),
+    ]
+    images = [np.zeros((1, 4, 4)), np.ones((1, 4, 4))]
+    model = keras.Model(inputs, outputs)
+    answers = [answer.argmax(axis=1) for answer in model.predict(images, verbose=0)]
+    wrong = [(answer + 1) % 3 for answer in answers]
+    figure = kmw.plot_mistakes(model, images, wrong)
+    shown = [axis.images[0].get_array() for axis in (figure.axes[1], figure.axes[14])]
+    np.testing.assert_array_equal(shown, [images[1][0], images[0][0]])
+
+
+def test_labels_and_names_for_other_outputs_are_refused(small_runs, few_digits):
+    model = small_runs["two_input_two_output"].model
+    x, y = kmw.EXPERIMENTS["two_input_two_output"].prepare(few_digits).test
+    with pytest.raises(kmw.InputError, match="Received: those of left, right"):
+        kmw.plot_mistakes(model, x, dict(zip(["left", "right"], y.values())))
+    with pytest.raises(kmw.InputError, match="`display_labels` should .* output_c"):
+        kmw.plot_mistakes(model, x, y, display_labels={"output_c": range(10)})
+
+
+def test_two_hundred_classes_are_drawn_without_counts():
+    figure = kmw.plot_mistakes(
+        answering([0.0] * 200), np.zeros((1, 28, 28)), np.array([1])
+    )
+    assert not figure.axes[0].texts
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int16"])
+def test_colors_beyond_a_byte_are_scaled(kind):
+    x = np.zeros((1, 4, 4, 3), kind)
+    x[0, 0] = 1000
+    figure = kmw.plot_samples(x, [1])
+    assert figure.axes[0].images[0].get_array().max() == 1
+
+
+def test_title_with_dollars_is_no_formula():
+    kmw.plot_learning_curves({"loss": [1.0]}, title=r"$5 \and $6").canvas.draw()
+
+
+@pytest.mark.parametrize("rate", ["learning_rate", "lr"])
+def test_learning_rate_is_no_metric_of_an_output(rate):
+    names = ["loss", "a_loss", "a_accuracy", "b_loss", "b_accuracy", rate]
+    figure = kmw.plot_learning_curves({name: [1.0, 0.5] for name in names})
+    assert [axis.get_title() for axis in figure.axes] == ["a", "b"]
+
+
+class Named(layers.Layer):
+    """A layer that keeps the name of its activation, and a name in two lines."""
+
+    activation = "relu"
+
+    def call(self, x):
+        return x
+
+
+def test_activation_by_name_and_line_breaks_are_drawn(tmp_path, capfd):
+    model = keras.Sequential([keras.Input((4,)), Named(name="two\1lines")])
+    kmw.plot_model(model, tmp_path / "model.svg")
+    assert "relu" in (tmp_path / "model.svg").read_text("utf-8")
+    assert "Error" not in capfd.readouterr().err
+
+
+def test_a_picture_is_not_replaced_by_its_prediction(good_run, sample, tmp_path):
+    file = tmp_path / "digit.png"
+    Image.fromarray(sample[1][0][0]).save(file)
+    before = file.read_bytes()
+    predictions = kmw.predict_digits(good_run.model, file)
+    with pytest.raises(kmw.InputError, match="another file than the pictures"):
+        plot_predictions(file, predictions, file)
+    assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize(
