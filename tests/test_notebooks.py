@@ -64,6 +64,7 @@ def executed(tmp_path_factory):
             notebook,
             kernel_name="python3",
             timeout=600,
+            iopub_timeout=60,  # output comes late on a busy machine
             coalesce_streams=True,
             resources={"metadata": {"path": str(folder)}},
         )
