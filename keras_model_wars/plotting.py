@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from keras_model_wars.answers import as_probabilities, logit_outputs
 from keras_model_wars.apis import connections, inputs_of, made_by
 from keras_model_wars.article_logs import History, as_history
 from keras_model_wars.checks import (
@@ -33,12 +34,7 @@ from keras_model_wars.checks import (
     picture_path,
     replacing,
 )
-from keras_model_wars.digits import (
-    as_probabilities,
-    logit_outputs,
-    name_pictures,
-    prepare_image,
-)
+from keras_model_wars.digits import name_pictures, prepare_image
 
 # Every model traces its own functions, and TensorFlow takes five models in one process
 # for a mistake.
