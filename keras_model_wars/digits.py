@@ -320,11 +320,17 @@ def predict_prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
         return _answer(graph, 255 * pixels, are_logits)
     answers = _answer(graph, pixels, are_logits)
     # A model may also scale the pixels in code of its own, or have learned from pixels
-    # up to 255: then pixels up to 1 look to it as dark as an empty image.
+    # up to 255: then pixels up to 1 look to it as dark as an empty image, both of a
+    # pair or one of them.
+    one_dark = pixels.copy()
+    one_dark[0::2] /= 255
     dark = _answer(graph, pixels / 255, are_logits)
     bright = _answer(graph, 255 * pixels, are_logits)
-    looks_empty = _distance(answers, dark) < 0.015
-    return bright if looks_empty and _distance(bright, dark) > 0.2 else answers
+    nearest = max(
+        _distance(answers, dark),
+        _distance(answers, _answer(graph, one_dark, are_logits)),
+    )
+    return bright if nearest < 0.015 and _distance(bright, dark) > 0.2 else answers
 
 
 def _answer(graph: keras.Model, pixels: np.ndarray, are_logits: bool) -> np.ndarray:

@@ -362,6 +362,18 @@ def test_names_of_files_may_come_in_an_array(good_run, files):
     pd.testing.assert_frame_equal(predict_digits(good_run.model, names), expected)
 
 
+def test_pair_that_is_nearly_the_same_is_not_taken_for_an_empty_one(prepared):
+    left, right = keras.Input((28, 28)), keras.Input((28, 28))
+    difference = layers.Flatten()(layers.Subtract()([left, right]))
+    square = layers.Multiply()([difference, difference])
+    minus = keras.initializers.Constant(-1)
+    ten = keras.initializers.Constant(10)
+    outputs = layers.Dense(1, "sigmoid", kernel_initializer=minus, bias_initializer=ten)
+    model = keras.Model([left, right], outputs(square))
+    pair = np.stack([prepared[0], (0.9 * prepared[0]).astype(np.uint8)])
+    assert predict_prepared(model, pair).item() > 0.99
+
+
 def test_sigmoid_of_a_pair_stays_as_it_is_if_its_type_is_changed(prepared):
     pair = [keras.Input((28, 28)), keras.Input((28, 28))]
     zero = layers.GlobalMaxPooling1D()(layers.Subtract()([pair[0], pair[0]]))
