@@ -78,6 +78,8 @@ def executed(tmp_path_factory):
         # Both hide what is written to a reader's notebook.
         patch.delenv("PYTEST_CURRENT_TEST", raising=False)
         patch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+        # The command, which other tests call, draws into files alone.
+        patch.delenv("MPLBACKEND", raising=False)
         return dict(zip(NOTEBOOKS, pool.map(execute, NOTEBOOKS)))
 
 
