@@ -253,6 +253,12 @@ def test_file_of_csvlogger_is_the_history_that_fit_returned(logged, index_col):
     pd.testing.assert_frame_equal(taken, expected, check_like=True)
 
 
+def test_index_that_was_written_without_a_name_is_no_metric(tmp_path):
+    pd.DataFrame({"loss": [0.9, 0.5]}).to_csv(tmp_path / "history.csv")
+    history = as_history(pd.read_csv(tmp_path / "history.csv"))
+    assert history.columns.tolist() == ["loss"]
+
+
 @pytest.mark.parametrize("index_col", ["epoch", None])
 def test_log_counted_from_0_is_compared_at_the_same_epochs(tmp_path, index_col):
     LOG.rename(index=lambda epoch: epoch - 1).to_csv(tmp_path / "log.csv")

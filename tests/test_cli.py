@@ -118,6 +118,19 @@ def test_list_shows_every_model_with_its_settings(command, monkeypatch):
         assert f"{experiment.parameters:,}" in line
 
 
+def test_list_breaks_no_word_at_80_columns(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    words = command("list").out.split()
+    for experiment in kmw.EXPERIMENTS.values():
+        assert set(experiment.title.split()) <= set(words)
+
+
+def test_the_next_step_after_training_pairs_is_not_to_draw(command, few_digits_file):
+    options = ("--epochs", 1, "--hidden-units", "16,8", "--data", few_digits_file)
+    last = command("train", "shared_layers", *options).out.splitlines()[-1]
+    assert last == "Next: `keras-model-wars report` to compare your runs."
+
+
 def train(command, data, *options):
     return command(
         "train", "sequential", "--hidden-units", "16,8", "--data", data, *options
