@@ -125,7 +125,7 @@ def _is_table(images: np.ndarray) -> bool:
     # Rows of one picture are alike; those of MNIST are other digits.
     rows = images.astype(float)
     across, down = (np.abs(np.diff(rows, axis=axis)).mean() for axis in (1, 0))
-    return images.shape[1] == 784 and down > 1.5 * across
+    return images.shape[1] == 784 and bool(down > 1.5 * across)
 
 
 def _is_long(shape: tuple[int, ...]) -> bool:
@@ -360,7 +360,7 @@ def _answer(graph: keras.Model, pixels: np.ndarray, are_logits: bool) -> np.ndar
 
 
 def _distance(answers: np.ndarray, others: np.ndarray) -> float:
-    return np.abs(answers - others).max(axis=1).mean()
+    return float(np.abs(answers - others).max(axis=1).mean())
 
 
 def _scales_pixels(model: Any) -> bool:

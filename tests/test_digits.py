@@ -206,7 +206,9 @@ SAME = {
     "floats from 0 to 1": GRAY / 255,
     "floats from 0 to 16": GRAY / 255 * 16,
     "floats a little over 1": GRAY / 255 * 1.01 - 0.005,
-    "damaged EXIF data": Image.open(in_file(THREE, format="JPEG", exif=b"Exif\0\0?")),
+    "damaged EXIF data": Image.open(
+        in_file(THREE, format="JPEG", exif=b"Exif\0\0garbage")
+    ),
     "as wide as a flat image": np.pad(GRAY, ((0, 0), (192, 192)), constant_values=255),
     "32 bits": Image.fromarray(GRAY.astype(np.int32) * 100 + 20_000),
     "floats from 0 to 255": GRAY.astype(float),
