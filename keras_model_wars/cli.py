@@ -146,6 +146,7 @@ def start(context: typer.Context, version: Version = False) -> None:
 def list_models() -> None:
     """List the articles' models and how they are trained."""
     rows = []
+    start_keras()
     for experiment in kmw.EXPERIMENTS.values():
         row = {
             "model": f"{experiment.name}\n{experiment.title}",
@@ -345,11 +346,8 @@ def start_keras(intra_op_threads: int | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _without_chatter():
         try:
-            # Not `import keras`: the models' module has it put off, and an import
-            # would swallow the reason why it doesn't start.
-            from keras_model_wars.models import keras
+            import keras
 
-            keras.config.backend()
             if intra_op_threads:
                 import tensorflow as tf
 
@@ -407,12 +405,10 @@ def print_table(rows: Iterable[dict[str, Any]]) -> None:
 
 
 def _find_experiment(model: str) -> kmw.Experiment:
-    from keras_model_wars.experiments import find_experiment
+    with _without_chatter():  # it imports Keras
+        from keras_model_wars.experiments import find_experiment
 
-    if ":" in model:  # the reader's file imports Keras itself
-        with _without_chatter():
-            return find_experiment(model)
-    return find_experiment(model)
+        return find_experiment(model)
 
 
 def _builder_keywords(
@@ -455,8 +451,9 @@ def _build_or_load(model: str, hidden_units: tuple[int, ...] | None) -> tuple[An
 
 def _is_saved(model: str) -> bool:
     """Tell whether MODEL means a file or folder, and not a name."""
-    if model in kmw.EXPERIMENTS:
-        return False
+    with _without_chatter():  # it imports Keras
+        if model in kmw.EXPERIMENTS:
+            return False
     path = Path(model)
     if path.exists():
         return True

@@ -64,8 +64,16 @@ class ReshuffledDataset(keras.callbacks.Callback):
         self.dataset = dataset.prefetch(16).with_options(options)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Set the order of this epoch."""
+        """Set the order of this epoch, and where random layers such as Dropout start.
+
+        A model's file holds no state of random layers, so a resumed run could not go on
+        from it.
+        """
         self._order.assign(epoch_order(self._count, self._seed, epoch))
+        for place, variable in enumerate(self.model.non_trainable_variables):
+            if "seed_generator" in variable.path:
+                start = np.random.SeedSequence((self._seed, epoch, place))
+                variable.assign(start.generate_state(2))
 
     @property
     def steps_per_execution(self) -> int:

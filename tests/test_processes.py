@@ -42,7 +42,7 @@ def test_what_needs_no_keras_does_not_import_it(run_process, few_digits_file, tm
     program = f"""
         import sys, keras_model_wars as kmw
         assert "matplotlib" not in sys.modules
-        dir(kmw), kmw.EXPERIMENTS, kmw.load_mnist({str(few_digits_file)!r}), kmw.load_mnist("sample")
+        dir(kmw), kmw.load_mnist({str(few_digits_file)!r}), kmw.load_mnist("sample")
         assert "tensorflow" not in sys.modules
     """
     # With a cache of fonts, because matplotlib warns where building one takes long.
