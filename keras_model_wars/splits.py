@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_model_wars.checks import InputError
-from keras_model_wars.mnist import Mnist
+from keras_model_wars.mnist import ImagesAndLabels, Mnist
 
 Arrays = dict[str, np.ndarray]
-ImagesAndLabels = tuple[np.ndarray, np.ndarray]
 
 
 class Splits(NamedTuple):
@@ -48,7 +47,7 @@ def scale_pixels(x: np.ndarray) -> np.ndarray:
             "x should be pixels as integers from 0 to 255, not scaled yet. "
             f"Received: dtype={x.dtype}"
         )
-    return np.divide(x, np.float32(255), dtype=np.float32)
+    return np.divide(x, np.float32(255), dtype="float32")
 
 
 def split_validation(
@@ -65,7 +64,7 @@ def split_validation(
     (375, 28, 28)
     """
     if validation_size is None:
-        validation_size = max(1, len(x) // 12)
+        validation_size = len(x) // 12
     validation = (x[:validation_size], y[:validation_size])
     train = (x[validation_size:], y[validation_size:])
     return train, validation
@@ -95,7 +94,7 @@ def make_pairs(
     """Make pairs of images, half with the same label, for a model with shared layers.
 
     Takes images (count, 28, 28) and integer labels (count,). Returns ``{"left",
-    "right"}``, each (count, 28, 28), and labels (count,) as uint8, 1 where both images
+    "right"}``, each (count, 28, 28), and labels (count,) as uint8, 1 if both images
     have the same label. Every image is on the left once. Its partner is drawn with
     ``seed``: for half of the images another one with the same label, for the rest one
     with a different label, each label equally likely. No image is its own partner; an
@@ -107,6 +106,7 @@ def make_pairs(
     ((4500, 28, 28), 2250)
     """
     labels, label_of, counts = np.unique(y, return_inverse=True, return_counts=True)
+    classes = len(labels)
     can_match = np.flatnonzero(counts[label_of] > 1)
     half = (len(y) + 1) // 2
     # Random numbers of their own: those of epoch_order would sort the pairs.
@@ -115,17 +115,17 @@ def make_pairs(
     same[random.permutation(can_match)[:half]] = True
     # Steps around a circle, at least one and short of a full turn, never lead back to
     # the start: to the same label, or below to the image itself.
-    label_steps = random.integers(1, len(labels), size=len(y))
-    other_label = (label_of + label_steps) % len(labels)
-    partner = np.empty(len(y), dtype=np.int64)
-    for label in range(len(labels)):
+    label_steps = random.integers(1, classes, size=len(y))
+    other_label = (label_of + label_steps) % classes
+    partner = np.empty(len(y), dtype=int)
+    for label in range(classes):
         images = np.flatnonzero(label_of == label)
         matched = np.flatnonzero(same[images])
         image_steps = random.integers(1, len(images), size=len(matched))
         partner[images[matched]] = images[(matched + image_steps) % len(images)]
         different = np.flatnonzero(~same & (other_label == label))
         partner[different] = random.choice(images, size=len(different))
-    return {"left": x, "right": x[partner]}, same.astype(np.uint8)
+    return {"left": x, "right": x[partner]}, same.astype("uint8")
 
 
 def prepare_digits(mnist: Mnist) -> Splits:
