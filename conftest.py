@@ -20,7 +20,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras_model_wars as kmw
-from keras_model_wars import cli
+from keras_model_wars.__main__ import main
 from keras_model_wars.mnist import ENVIRONMENT_VARIABLE
 
 ROOT = Path(__file__).parent
@@ -170,7 +170,7 @@ def command(monkeypatch, capfd):
 
     def run(*arguments):
         with pytest.raises(SystemExit) as stop:
-            cli.main([str(argument) for argument in arguments])
+            main([str(argument) for argument in arguments])
         return Result(stop.value.code, *capfd.readouterr())
 
     return run
