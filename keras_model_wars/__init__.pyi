@@ -39,3 +39,5 @@ from .splits import split_two_inputs as split_two_inputs
 from .splits import split_validation as split_validation
 from .training import Run as Run
 from .training import train as train
+
+__version__: str
