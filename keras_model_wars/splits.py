@@ -51,22 +51,21 @@ def scale_pixels(x: np.ndarray) -> np.ndarray:
 
 
 def split_validation(
-    x: np.ndarray, y: np.ndarray, validation_size: int | None = None
+    x: np.ndarray, y: np.ndarray
 ) -> tuple[ImagesAndLabels, ImagesAndLabels]:
-    """Set the first images aside as the validation set, as the first article does.
+    """Set the first twelfth aside as the validation set, as the first article does.
 
     Takes images (count, 28, 28) and labels (count,), and returns ``(x_train, y_train),
-    (x_val, y_val)``. ``validation_size`` is by default one twelfth of the images: 5,000
-    of 60,000. Follows "Sequential API vs Functional API model in Keras".
+    (x_val, y_val)``: of 60,000 images, the first 5,000 are the validation set. Follows
+    "Sequential API vs Functional API model in Keras", the preparation of the data.
 
     >>> train, (x_val, y_val) = kmw.split_validation(x_train, y_train)
     >>> x_val.shape
     (375, 28, 28)
     """
-    if validation_size is None:
-        validation_size = len(x) // 12
-    validation = (x[:validation_size], y[:validation_size])
-    train = (x[validation_size:], y[validation_size:])
+    size = len(x) // 12
+    train = (x[size:], y[size:])
+    validation = (x[:size], y[:size])
     return train, validation
 
 

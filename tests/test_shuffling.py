@@ -8,17 +8,11 @@ import tensorflow as tf
 from keras_model_wars.shuffling import ReshuffledDataset, epoch_order
 
 
-def test_epoch_order_takes_every_image_once_in_an_order_of_its_own():
-    orders = [epoch_order(50, seed, epoch) for seed in range(5) for epoch in (0, 1)]
-    for order in orders:
-        assert sorted(order) == list(range(50))
-    assert len({tuple(order) for order in orders}) == 10
-
-
 def test_epoch_order_depends_on_seed_and_epoch_alone():
-    first = epoch_order(50, seed=7, epoch=3)
+    orders = [epoch_order(50, seed, epoch) for seed in range(3) for epoch in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 6
     keras.utils.set_random_seed(99)
-    np.testing.assert_array_equal(epoch_order(50, seed=7, epoch=3), first)
+    np.testing.assert_array_equal(epoch_order(50, seed=2, epoch=1), orders[-1])
 
 
 class Recorder(keras.Model):
@@ -26,73 +20,61 @@ class Recorder(keras.Model):
 
     def __init__(self):
         super().__init__()
-        self.epochs = []
+        self.batches = []
 
     def record(self, x, y):
         assert (y - x == 1000).all()
-        self.epochs[-1].append(x.tolist())
+        self.batches.append(x.tolist())
 
     def train_step(self, batch):
         tf.numpy_function(self.record, batch, [])
         return {"loss": 0.0}
 
 
-def batches_of_fit(count, batch_size, steps, **epochs):
-    images = np.arange(count)
-    order = ReshuffledDataset(images, images + 1000, batch_size=batch_size, seed=5)
+# Ten images in batches of three, of which an execution takes one, or all and more.
+@pytest.mark.parametrize("steps", [1, 3, 64])
+@pytest.mark.parametrize("initial_epoch", [0, 2])
+def test_fit_sees_every_image_once_per_epoch_also_when_resumed(steps, initial_epoch):
+    images = np.arange(10)
+    reshuffled = ReshuffledDataset(images, images + 1000, batch_size=3, seed=5)
     model = Recorder()
-    new_epoch = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: model.epochs.append([])
-    )
     model.compile(steps_per_execution=steps)
-    callbacks = [order, new_epoch]
-    model.fit(order.dataset, shuffle=False, callbacks=callbacks, verbose=0, **epochs)
-    return model.epochs
-
-
-# Batches that divide the images or not, executions that divide the batches or not.
-COUNTS = [(12, 3, 1), (10, 3, 3), (10, 3, 64), (137, 2, 35), (5, 32, 4), (1, 1, 1)]
-
-
-@pytest.mark.parametrize(("count", "batch_size", "steps"), COUNTS)
-def test_fit_sees_every_image_once_per_epoch_in_its_order(count, batch_size, steps):
-    seen = batches_of_fit(count, batch_size, steps, epochs=3)
-    for epoch, batches in enumerate(seen):
-        order = epoch_order(count, 5, epoch).tolist()
-        starts = range(0, count, batch_size)
-        assert batches == [order[start : start + batch_size] for start in starts]
-    assert len(seen) == 3
-
-
-def test_a_resumed_fit_sees_what_it_would_have_seen():
-    whole = batches_of_fit(10, 3, 2, epochs=3)
-    assert batches_of_fit(10, 3, 2, epochs=3, initial_epoch=2) == whole[2:]
+    model.fit(
+        reshuffled.dataset,
+        epochs=3,
+        initial_epoch=initial_epoch,
+        shuffle=False,
+        callbacks=[reshuffled],
+        verbose=0,
+    )
+    orders = [epoch_order(10, 5, epoch).tolist() for epoch in range(initial_epoch, 3)]
+    expected = [order[start : start + 3] for order in orders for start in (0, 3, 6, 9)]
+    assert model.batches == expected
 
 
 def test_several_inputs_and_outputs_are_shuffled_together():
     images = np.arange(10)
     x = {"input_a": images, "input_b": images + 100}
-    y = {"output_a": images + 200, "output_b": images + 300}
-    reshuffled = ReshuffledDataset(x, y, batch_size=4, seed=0)
-    seen_x, seen_y = zip(*reshuffled.dataset)
-    order = epoch_order(10, 0, 0)
-    for name, first in (("input_a", 0), ("input_b", 100)):
-        seen = np.concatenate([batch[name] for batch in seen_x])
-        np.testing.assert_array_equal(seen, order + first)
-    for name, first in (("output_a", 200), ("output_b", 300)):
-        seen = np.concatenate([batch[name] for batch in seen_y])
-        np.testing.assert_array_equal(seen, order + first)
+    y = {"output_a": images + 200}
+    reshuffled = ReshuffledDataset(x, y, batch_size=10, seed=0)
+    (batch,) = reshuffled.dataset.as_numpy_iterator()
+    order = epoch_order(10, seed=0, epoch=0)
+    expected_x = {"input_a": order, "input_b": order + 100}
+    np.testing.assert_equal(batch, (expected_x, {"output_a": order + 200}))
 
 
-@pytest.mark.parametrize(("batches", "steps"), [(1, 1), (64, 64), (65, 33), (141, 47)])
-def test_executions_have_nearly_one_size_of_about_64(batches, steps):
+def steps_of(batches):
     images = np.arange(batches)
-    order = ReshuffledDataset(images, images, batch_size=1, seed=0)
-    assert order.steps_per_execution == steps
+    return ReshuffledDataset(images, images, batch_size=1, seed=0).steps_per_execution
 
 
-def test_the_pytorch_backend_runs_one_batch_at_a_time(monkeypatch):
-    images = np.arange(100)
-    order = ReshuffledDataset(images, images, batch_size=1, seed=0)
+@pytest.mark.parametrize(("batches", "steps"), [(64, 64), (65, 33), (141, 47)])
+def test_executions_have_nearly_one_size_of_about_64(batches, steps):
+    assert steps_of(batches) == steps
+
+
+def test_several_replicas_and_pytorch_run_one_batch_at_a_time(monkeypatch):
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        assert steps_of(100) == 1
     monkeypatch.setattr(keras.config, "backend", lambda: "torch")
-    assert order.steps_per_execution == 1
+    assert steps_of(100) == 1
