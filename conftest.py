@@ -171,7 +171,7 @@ def command(monkeypatch, capfd):
     def run(*arguments):
         with pytest.raises(SystemExit) as stop:
             main([str(argument) for argument in arguments])
-        return Result(stop.value.code, *capfd.readouterr())
+        return Result(stop.value.code or 0, *capfd.readouterr())
 
     return run
 
