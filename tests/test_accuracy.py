@@ -1,6 +1,7 @@
 """The six models learn: their test accuracy stays above a threshold.
 
-Each threshold lies below what any seed reaches and above what a broken model does.
+Correct models pass with any seed. One without softmax, with sigmoid units, with pixels
+that are not scaled or labels in another order does not.
 """
 
 import pytest
@@ -17,12 +18,12 @@ def lowest_accuracy(run):
 @pytest.mark.parametrize(
     ("model", "learning_rate", "threshold"),
     [
-        ("sequential", 0.1, 0.86),
-        ("wide_deep", 0.1, 0.86),
+        ("sequential", 0.1, 0.85),
+        ("wide_deep", 0.1, 0.85),
         ("two_input_two_output", 0.1, 0.8),
-        ("added_sequential", 0.1, 0.86),
-        ("functional_twin", 0.1, 0.86),
-        ("shared_layers", 0.01, 0.75),
+        ("added_sequential", 0.1, 0.85),
+        ("functional_twin", 0.1, 0.85),
+        ("shared_layers", 0.01, 0.77),
     ],
 )
 def test_model_learns_the_sample(model, learning_rate, threshold):

@@ -97,7 +97,7 @@ def test_a_damaged_file_is_refused(tmp_path):
 def test_a_file_without_labels_is_refused(tmp_path):
     path = tmp_path / "images.npz"
     np.savez(path, x_train=random_images())
-    with pytest.raises(InputError, match="should be .*y_train is not a file"):
+    with pytest.raises(InputError, match="x_train, y_train, x_test and y_test"):
         load_mnist(path)
 
 
@@ -109,8 +109,9 @@ def test_a_missing_file_and_a_folder_are_the_systems_errors(path):
 
 def test_nothing_is_unpickled(tmp_path):
     path = write(tmp_path / "mnist.npz", y_test=np.array([1, None]))
-    with pytest.raises(InputError, match="Object arrays cannot be loaded"):
+    with pytest.raises(InputError) as caught:
         load_mnist(path)
+    assert "Object arrays cannot be loaded" in str(caught.value.__cause__)
 
 
 def test_digits_are_named_by_their_content_or_their_file(sample, few_digits):
