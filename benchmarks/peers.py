@@ -94,7 +94,7 @@ def torch_network(model: str) -> Any:
     from torch import nn
 
     class WideDeep(nn.Module):
-        def __init__(self) -> None:
+        def __init__(self):
             super().__init__()
             self.deep = nn.Sequential(
                 nn.Flatten(),
@@ -108,7 +108,7 @@ def torch_network(model: str) -> Any:
             )
             self.output = nn.Linear(2 * 784, 10)
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def forward(self, x):
             joined = torch.cat([x, self.deep(x)], dim=2)
             return self.output(joined.flatten(1))
 

@@ -161,7 +161,7 @@ def table(measurements: Any) -> str:
 def machine() -> list[str]:
     """Describe the machine, the versions that matter for speed, and the command."""
     cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    names = re.findall(r"model name\s*: (.*)", cpu_info) or ["unknown"]
+    names = re.findall(r"model name\s*: (.*)", cpu_info) or [platform.machine()]
     cores = len(os.sched_getaffinity(0))
     versions = [f"python {platform.python_version()}"]
     for library in ("keras", "tensorflow", "torch", "jax", "numpy"):
