@@ -42,7 +42,7 @@ def main(
 ) -> None:
     """Train all peers, and print the machine and a table of medians as Markdown.
 
-    DATA is an mnist.npz as Keras lays it out. ROUNDS are the epochs after the first.
+    DATA is an mnist.npz file in Keras's format. ROUNDS are the epochs after the first.
     STEPS are wide_deep's batches per epoch. ONLY is the one model to train. All
     measurements are written to CSV.
     """
