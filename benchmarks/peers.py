@@ -18,7 +18,8 @@ from clock import Clock, watch_fit
 
 BATCH_SIZE = 32
 LEARNING_RATE = 0.01
-SEED = 0  # the default of `train`, which so starts from the weights of the others
+# The default of `train`, so that the package starts from the same weights as the others.
+SEED = 0
 
 Array = np.ndarray
 
