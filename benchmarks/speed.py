@@ -22,13 +22,10 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from peers import BATCH_SIZE, PEERS, SEED, run_peer
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MODELS = ("sequential", "wide_deep")
 # What not every machine has.
@@ -45,7 +42,7 @@ def main(
 ) -> None:
     """Train all peers, and print the machine and a table of medians as Markdown.
 
-    DATA is an mnist.npz as Keras lays it out. ROUNDS are the epochs after the first.
+    DATA is an mnist.npz file in Keras's format. ROUNDS are the epochs after the first.
     STEPS are wide_deep's batches per epoch. ONLY is the one model to train. All
     measurements are written to CSV.
     """
@@ -141,7 +138,7 @@ def check_losses(rows: list[dict[str, Any]]) -> None:
             )
 
 
-def table(measurements: "pd.DataFrame") -> str:
+def table(measurements: Any) -> str:
     """Return the medians and the losses as a Markdown table, one row per peer."""
     import pandas as pd
 

@@ -1,12 +1,12 @@
 """Train the second article's model with shared layers in plain Keras, step by step.
 
-The command `keras-model-wars train shared_layers` adds a repeatable
-order of the images, resuming after an interruption, and a record of the run.
+The reproducible version, which can be resumed and saves the model and a record:
+`keras-model-wars train shared_layers`.
 """
 
 from pathlib import Path
 
-import typer
+from program import run
 
 import keras_model_wars as kmw
 
@@ -16,7 +16,10 @@ def main(
     data: str | None = None,
     out: Path = Path("runs/script"),
 ):
-    """Train on MNIST, downloaded once, or on DATA: an mnist.npz, or "sample"."""
+    """Train on MNIST, downloaded once, or on DATA: an mnist.npz file, or "sample".
+
+    The diagram and the learning curves are saved in OUT.
+    """
     import keras  # here, because it takes seconds, and --help needn't wait
 
     # Load the images and their labels.
@@ -58,4 +61,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -1,12 +1,12 @@
 """Train the first article's wide and deep model in plain Keras, step by step.
 
-The command `keras-model-wars train wide_deep` adds a repeatable
-order of the images, resuming after an interruption, and a record of the run.
+The reproducible version, which can be resumed and saves the model and a record:
+`keras-model-wars train wide_deep`.
 """
 
 from pathlib import Path
 
-import typer
+from program import run
 
 import keras_model_wars as kmw
 
@@ -16,7 +16,10 @@ def main(
     data: str | None = None,
     out: Path = Path("runs/script"),
 ):
-    """Train on MNIST, downloaded once, or on DATA: an mnist.npz, or "sample"."""
+    """Train on MNIST, downloaded once, or on DATA: an mnist.npz file, or "sample".
+
+    The diagram and the learning curves are saved in OUT.
+    """
     # Load the images and their labels.
     (x_train, y_train), (x_test, y_test) = kmw.load_mnist(data)
     # Scale the pixels from 0..255 to 0..1.
@@ -50,4 +53,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)
