@@ -182,6 +182,7 @@ def start_process(tmp_path_factory):
     # Without what would lead to digits, caches or a network, or color what is printed.
     left_out = (
         "KERAS",
+        "TF_CPP",
         "MPL",
         "XDG",
         "PYTHON",

@@ -100,7 +100,7 @@ def models_table() -> pd.DataFrame:
         row = {
             "model, what it shows, parameters": f"[`{name}`](figures/{name}/diagram.png)"
             f"<br>{shows}<br>{record['parameters']:,}",
-            "here": _accuracies(record["final_epoch"], "val_"),
+            "here": _accuracies(_history(name).iloc[-1], "val_"),
             "article": article,
         }
         rows.append(row)
@@ -114,7 +114,7 @@ def accuracy_table() -> pd.DataFrame:
         record = _record(name)
         row = {
             "model": experiment.title,
-            "validation": _accuracies(record["final_epoch"], "val_"),
+            "validation": _accuracies(_history(name).iloc[-1], "val_"),
             "test": _accuracies(record["test"]),
         }
         rows.append(row)

@@ -207,11 +207,6 @@ def test_which_api_says_what_a_model_can_be(command):
     assert "'add' joins" in result.out
 
 
-def test_samples_draws_images(command, few_digits_file):
-    command("samples", "--data", few_digits_file, "--count", 20, "--out", "few.svg")
-    assert "<svg" in Path("few.svg").read_text()
-
-
 def test_claims_prints_both_tables(command, monkeypatch):
     table = pd.DataFrame({"statement": ["it works"], "holds": ["yes"]})
     monkeypatch.setattr(kmw, "claims", lambda: table, raising=False)
@@ -245,7 +240,6 @@ MISTAKES = {
     r"predict C:\class\runs\sequental digit.png": "should be a run's folder",
     "summary runs/sequental": "should be a run's folder",
     "plot sequential --out diagram.jpg": "Received: diagram.jpg",
-    "samples --out digits.gif --data sample": ".pdf. Received: digits.gif",
     "report": "keras-model-wars train sequential",
 }
 

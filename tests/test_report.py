@@ -20,7 +20,7 @@ COMPARISON = """epoch,metric,article,measured,low,high,inside
 def write_run(folder, test, data="MNIST", classes=10, **settings):
     """Write the files of a finished run; ``test`` are its test metrics."""
     folder.mkdir(parents=True)
-    last = {f"val_{name}": value for name, value in test.items()} | test
+    last = test | {f"val_{name}": value for name, value in test.items()}
     record = {
         "title": "A <b>bold</b> model",
         "settings": {"epochs": 2, "seed": 0, "learning_rate": 0.01} | settings,
@@ -31,12 +31,11 @@ def write_run(folder, test, data="MNIST", classes=10, **settings):
         "reasons": [],
         "versions": {"keras": "3.15.1"},
         "seconds_per_epoch": [900, 1, 4],
-        "final_epoch": last,
         "test": test,
     }
     (folder / "run.json").write_text(json.dumps(record))
-    history = "epoch,loss,val_accuracy\n1,0.5,0.8\n2,0.3,0.9\n"
-    (folder / "history.csv").write_text(history)
+    history = pd.DataFrame([last, last], pd.RangeIndex(1, 3, name="epoch"))
+    history.to_csv(folder / "history.csv")
     (folder / "summary.txt").write_text("Total params: 7,850")
     Image.new("RGB", (1320, 400)).save(folder / "learning_curves.png")
 
