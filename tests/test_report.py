@@ -4,6 +4,7 @@ import json
 import re
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from browser import browser
 from PIL import Image
