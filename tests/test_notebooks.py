@@ -93,7 +93,7 @@ def numbers(texts):
 
 
 def kinds(cells):
-    return [[output.output_type for output in cell.outputs] for cell in cells]
+    return [{output.output_type for output in cell.outputs} for cell in cells]
 
 
 def test_notebooks_run_without_a_warning(executed):
