@@ -4,7 +4,7 @@ from textwrap import dedent
 
 import pytest
 
-from keras_model_wars import train
+import keras_model_wars as kmw
 
 STACK = """
 def build_mine():
@@ -36,16 +36,21 @@ def own_model(request, tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`")
-def test_every_command_takes_a_model_in_each_form(own_model, command, few_digits_file):
-    train_options = ("--data", few_digits_file, "--epochs", 1)
-    for arguments in (
-        ("train", own_model, *train_options),
-        ("summary", own_model),
-        ("plot", own_model),
-        ("which-api", own_model),
+def test_every_command_takes_a_model_in_each_form(
+    own_model, command, few_digits_file, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(kmw, "draw_digit", drawn.extend, raising=False)
+    train_options = ("--data", few_digits_file, "--epochs", 1, "--quiet")
+    for name, *options in (
+        ("train", *train_options),
+        ("summary",),
+        ("plot",),
+        ("which-api",),
+        ("draw",),
     ):
-        result = command(*arguments)
-        assert (result.status, result.err) == (0, "")
+        assert command(name, own_model, *options).status == 0
+    assert drawn == [own_model]
 
 
 PACKAGE = "from keras_model_wars import EXPERIMENTS, Experiment, load_mnist"
@@ -74,8 +79,3 @@ def test_the_command_takes_such_a_file_in_a_process_of_its_own(run_process, tmp_
     )
     assert result.status == 0, result.err
     assert "sequential" in result.out
-
-
-def test_train_takes_such_a_file_from_python(own_model, few_digits):
-    run = train(own_model, data=few_digits, epochs=1, verbose=False)
-    assert run.model.count_params() == 7850
