@@ -78,4 +78,4 @@ def test_the_command_takes_such_a_file_in_a_process_of_its_own(run_process, tmp_
         "keras-model-wars", "which-api", "mine.py:build_mine", folder=tmp_path
     )
     assert result.status == 0, result.err
-    assert "sequential" in result.out
+    assert result.out == "mine can be Sequential\n"
