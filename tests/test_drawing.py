@@ -95,12 +95,10 @@ def test_only_models_that_cannot_be_asked_are_refused(small_runs):
         kmw.draw_digit({"pairs": small_runs["shared_layers"].model})
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_foreign_hosts_get_no_answer(address, method):
-    body = drawn(SEVEN).tobytes()
-    assert request(address, method, body, Host="localhost:8988")[0] == 200
+def test_foreign_hosts_get_no_answer(address):
+    assert request(address, "GET", Host="localhost:8988")[0] == 200
     with pytest.raises(http.client.RemoteDisconnected):
-        request(address, method, body, Host="localhost.evil.example:8988")
+        request(address, "GET", Host="localhost.evil.example:8988")
 
 
 def test_longer_bodies_are_refused(address):
@@ -116,8 +114,7 @@ def test_next_free_port_is_taken(address, good_run, monkeypatch, capsys):
 
     monkeypatch.setattr(drawing.ThreadingHTTPServer, "serve_forever", interrupt)
     kmw.draw_digit({"good": good_run.model})
-    port = int(opened[0].rpartition(":")[2])
-    assert port > int(address.rpartition(":")[2])
+    assert opened[0] > f"http://{address}"
     assert capsys.readouterr().out.startswith(opened[0])
 
 
@@ -138,10 +135,8 @@ def test_page_in_a_browser(address, tmp_path, width, scheme):
     with browser(tmp_path / "profile", width, scheme) as window:
 
         def wait_for(selector, text):
-            find = window.find_element
-            WebDriverWait(window, 20).until(
-                lambda _: find(By.CSS_SELECTOR, selector).text.startswith(text)
-            )
+            found = window.find_element(By.CSS_SELECTOR, selector)
+            WebDriverWait(window, 20).until(lambda _: found.text.startswith(text))
 
         window.get(f"http://{address}")
         draw_by_mouse(window, SEVEN)
