@@ -34,10 +34,6 @@ def build_compiled():
     return model
 
 
-def build_without_softmax():
-    return build(layers.Dense(10))
-
-
 def train_own(builder, data, **settings):
     experiment = Experiment("mine", "My model", builder)
     return train(experiment, data=data, **(SMALL | settings))
@@ -210,14 +206,18 @@ def test_a_loss_that_is_not_finite_is_refused(few_digits):
         train_own(build_infinite, few_digits)
 
 
-def test_outputs_that_are_no_probabilities_are_warned_of(few_digits):
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_outputs_that_are_no_probabilities_are_warned_of(activation, few_digits):
+    def build_without_softmax():
+        return build(layers.Dense(10, activation))
+
     with pytest.warns(UserWarning, match="softmax.*from_logits=True"):
         train_own(build_without_softmax, few_digits)
 
 
 def test_logits_are_welcome_where_the_loss_expects_them(few_digits):
     def build_logits():
-        model = build_without_softmax()
+        model = build(layers.Dense(10))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile("sgd", loss, metrics=["accuracy"])
         return model
