@@ -1,6 +1,5 @@
 """What the pages state and show, against what makes it."""
 
-import dataclasses
 import functools
 import re
 import runpy
@@ -10,47 +9,31 @@ from pathlib import Path
 import keras
 import pytest
 
+import keras_model_wars as kmw
 from conftest import ROOT
-from keras_model_wars import (
-    Splits,
-    article_log,
-    build_wide_deep,
-    how_typical,
-    prepare_digits,
-    seed_histories,
-)
 
 sys.path.append(str(ROOT / "scripts"))
 import make_figures  # noqa: E402
 
-FILES = [
-    path
-    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "tests/*.md")
-    for path in ROOT.glob(pattern)
-]
 PAGES = {
-    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in sorted(FILES)
+    file.relative_to(ROOT).as_posix(): file.read_text("utf-8")
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "tests/*.md")
+    for file in sorted(ROOT.glob(pattern))
 }
-README, RESULTS, CLAIMS, CI = (
-    PAGES[name]
-    for name in ("README.md", "docs/results.md", "docs/claims.md", "docs/ci.md")
-)
 TABLES = [
     (name, table)
-    for name, text in PAGES.items()
-    for table in re.findall(r"<!-- table: (.+) -->", text)
+    for name, page in PAGES.items()
+    for table in re.findall(r"<!-- table: (.+) -->", page)
 ]
-OF_KERAS = (
-    "scoreboard",
-    "claims",
-    "pitfalls",
-    "keras",
-)  # what the installed Keras does
+OF_KERAS = ("scoreboard", "claims", "keras")  # what the installed Keras does
+KERAS = re.search(r"Made with Keras ([\d.]+)\.", PAGES["docs/claims.md"])[1]
+
+each_page = pytest.mark.parametrize("name", PAGES)
 
 
-def code(page):
-    return re.findall("^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+def code(page, language="python"):
+    blocks = rf"^```{language}\n(.*?)^```$"
+    return re.findall(blocks, PAGES[page], re.DOTALL | re.MULTILINE)
 
 
 @functools.cache
@@ -58,150 +41,86 @@ def made(table):
     return make_figures.fill(f"<!-- table: {table} -->\n<!-- end -->")
 
 
-def test_readme_has_the_command_that_ci_reads():
-    assert re.search(r"<!-- test command -->\n```sh\n.*pytest\n```\n", README)
+def anchor(heading):
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
 
 
-def test_readme_builds_the_wide_and_deep_model():
-    names = {}
-    exec(code(README)[0], names)
-    ours = build_wide_deep()
-    kinds = [type(layer).__name__ for layer in names["model"].layers]
-    assert names["model"].count_params() == ours.count_params()
-    assert kinds == [type(layer).__name__ for layer in ours.layers]
+def test_readme_shows_a_stack_beside_a_graph():
+    for text, api in zip(code("README.md"), ("sequential", "functional")):
+        names = {}
+        exec(text, names)
+        assert kmw.which_api(names["model"]).api == api
 
 
 def test_readme_trains_in_plain_keras_and_prints_what_it_says(capsys):
-    names = {}
-    exec(code(README)[1], names)
+    exec(code("README.md")[2], {})
     printed = capsys.readouterr().out.strip()
-    assert f"`{printed}`" in README
-    assert len(names["history"].epoch) == 2
+    assert f"`{printed}`" in PAGES["README.md"]
 
 
-def test_readmes_model_of_ones_own_is_trained_by_its_command(
+def test_readmes_own_model_takes_the_commands_below_it(
     monkeypatch, tmp_path, command, few_digits_file
 ):
     monkeypatch.chdir(tmp_path)
-    Path("my_model.py").write_text(code(README)[2])
-    (typed,) = re.findall("^keras-model-wars (train my_model.*)$", README, re.MULTILINE)
-    options = ["--epochs", 1, "--data", few_digits_file, "--quiet"]
-    assert command(*typed.split(), *options) == (0, "", "")
-    assert command("report").status == 0
-    assert ">mine</a>" in Path("report.html").read_text(encoding="utf-8")
+    monkeypatch.setenv("KERAS_MODEL_WARS_MNIST", str(few_digits_file))
+    Path("my_model.py").write_text(code("README.md")[3])
+    (typed,) = [block for block in code("README.md", "sh") if "my_model" in block]
+    verdict, *_ = [command(*line.split()[1:]).out for line in typed.splitlines()]
+    assert f"prints `{verdict.strip()}`" in PAGES["README.md"]
+    assert "mine" in Path("report.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@each_page
+def test_every_command_exists(name, command):
+    ours = command().out
+    for typed in re.findall("[`/\n]keras-model-wars ([a-z-]+)", PAGES[name]):
+        assert f" {typed} " in ours
+
+
+@each_page
 def test_every_link_and_picture_is_there(name):
-    text = re.sub(r"```.*?```", "", PAGES[name], flags=re.DOTALL)
-    for link in re.findall(r'(?:\]\(|src=")(?!http)([^)"\s]+)', text):
+    text = re.sub("```.*?```", "", PAGES[name], flags=re.DOTALL)
+    links = re.findall(r'(?:\]\(|src=")(?!http)([^)"\s]+)', text)
+    for link in links:
         path, _, heading = link.partition("#")
-        page = (ROOT / name).parent / path if path else ROOT / name
+        page = ROOT / name
+        if path:
+            page = page.parent / path
         assert page.exists(), link
         if heading:
-            headings = re.findall(
-                r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE
-            )
-            assert heading in [
-                re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings
-            ]
+            headings = re.findall("^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+            assert heading in map(anchor, headings)
 
 
 @pytest.mark.parametrize(("name", "table"), TABLES)
 def test_tables_are_those_that_the_script_makes(name, table):
-    if (
-        table in OF_KERAS
-        and (stated := re.search(r"Made with Keras ([\d.]+)\.", CLAIMS)[1])
-        != keras.version()
-    ):
-        pytest.skip(
-            f"the page states what Keras {stated} does, and {keras.version()} is installed"
-        )
-    (shown,) = re.findall(
-        rf"<!-- table: {table} -->\n.*?<!-- end -->", PAGES[name], flags=re.DOTALL
-    )
-    assert made(table) == shown
+    if table in OF_KERAS and keras.version() != KERAS:
+        pytest.skip(f"the page says what Keras {KERAS} does")
+    assert made(table) in PAGES[name]
 
 
-def test_imports_run_one_way_as_drawn():
-    drawn = re.search(
-        r"Imports run one way.*?```\n(.*?)```",
-        PAGES["CONTRIBUTING.md"],
-        flags=re.DOTALL,
-    )[1]
-    level = {
-        name: place
-        for place, names in enumerate(drawn.split(">"))
-        for name in re.findall(r"\w+", names)
-    }
-    for path in (ROOT / "keras_model_wars").glob("[!_]*.py"):
-        text = path.read_text(encoding="utf-8")
-        imported = re.findall(r"from keras_model_wars\.(\w+) import", text)
-        imported += re.findall(r"from keras_model_wars import (\w+)", text)
-        assert not [name for name in imported if level[name] <= level[path.stem]], (
-            path.name
-        )
-
-
-def test_every_table_is_on_a_page_that_the_script_fills():
-    assert {name for name, _ in TABLES} == set(make_figures.PAGES)
-    assert {table for _, table in TABLES} == set(make_figures.TABLES)
-
-
-@pytest.mark.parametrize("model", ["sequential", "wide_deep", "two_input_two_output"])
-def test_distances_recomputed_with_pandas_are_those_of_how_typical(
-    model, monkeypatch, capsys
-):
+def test_distances_recomputed_with_pandas_are_those_of_how_typical(monkeypatch):
     monkeypatch.chdir(ROOT)
-    exec(code(RESULTS)[0].replace('"sequential"', repr(model)), names := {})
-    typical = how_typical(
-        article_log(model).drop(columns="seconds"), seed_histories(model)
-    )
-    others = {
-        f"seed {seed}": distance
-        for seed, distance in enumerate(typical.others, start=1)
-    }
-    assert names["distances"] == pytest.approx(others | {"article": typical.distance})
-    assert len(capsys.readouterr().out.splitlines()) == len(typical.others) + 2
+    names = {}
+    exec(code("docs/results.md")[0], names)
+    log = kmw.article_log("sequential").drop(columns="seconds")
+    typical = kmw.how_typical(log, kmw.seed_histories("sequential"))
+    assert names["distances"]["article"] == pytest.approx(typical.distance)
 
 
-@pytest.fixture(scope="module")
-def own_check(tmp_path_factory):
-    """The files of docs/ci.md, and the histories that they make."""
-    folder = tmp_path_factory.mktemp("own")
-    names = ("my_model.py", "make_histories.py", "test_my_model.py")
-    sys.modules.pop("my_model", None)  # another test's
-    for name, text in zip(names, code(CI), strict=True):
-        (folder / name).write_text(text)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        runpy.run_path(str(folder / "make_histories.py"))
-        check = runpy.run_path(str(folder / "test_my_model.py"))
-        yield check["test_my_model_learns_as_it_did"]
-        sys.modules.pop("my_model")
-
-
-def test_check_of_ones_own_model_passes_the_right_one(own_check):
-    own_check()
-
-
-def test_check_of_ones_own_model_fails_another_learning_rate(own_check, monkeypatch):
-    my_model = sys.modules["my_model"]
-    wrong = dataclasses.replace(my_model.mine, learning_rate=0.2)
-    monkeypatch.setattr(my_model, "mine", wrong)
-    with pytest.raises(AssertionError, match="No seed is as far"):
-        own_check()
-
-
-def test_check_of_ones_own_model_fails_pixels_that_are_not_scaled(
-    own_check, monkeypatch
-):
-    def prepare_unscaled(mnist):
-        parts = prepare_digits(mnist)
-        return Splits(*((images * 255, labels) for images, labels in parts))
-
-    my_model = sys.modules["my_model"]
-    wrong = dataclasses.replace(my_model.mine, prepare=prepare_unscaled)
-    monkeypatch.setattr(my_model, "mine", wrong)
-    with pytest.raises((AssertionError, ValueError)):
-        own_check()
+def test_checks_for_ci_pass_and_notice_another_learning_rate(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    files = "test_my_model my_model my_training make_histories test_my_training own"
+    for name, text in zip(files.split(), code("docs/ci.md"), strict=True):
+        few_seeds = text.replace("range(1, 21)", "range(1, 4)")
+        Path(f"{name}.py").write_text(few_seeds)
+    runpy.run_path("test_my_model.py")["test_my_model_is_accurate"]()
+    histories = runpy.run_path("make_histories.py")["histories"]
+    assert len(histories) == 3
+    runpy.run_path("test_my_training.py")["test_training_is_like_the_other_seeds"]()
+    train = sys.modules.pop("my_training").train
+    wrong = train(seed=0, learning_rate=0.002)
+    assert kmw.how_typical(wrong, histories).farther == 0
+    train_own = runpy.run_path("own.py")["train"]
+    assert len(train_own(seed=0)["val_loss"]) == 3
