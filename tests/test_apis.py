@@ -76,16 +76,6 @@ def twice_in_a_sequential_model():
     return stack(shared, shared)
 
 
-def twice_by_a_wrapper():
-    shared = dense()
-    return stack(layers.TimeDistributed(shared, name="each"), shared, shape=(3, 4))
-
-
-def twice_by_a_nested_model():
-    shared = dense()
-    return stack(shared, keras.Sequential([shared], name="inner"))
-
-
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -96,8 +86,6 @@ def twice_by_a_nested_model():
         (functional(noise_at_any_time), "'noise' is called with training=True"),
         (functional(twice), "'dense' is used 2 times"),
         (twice_in_a_sequential_model(), "'dense' is used 2 times"),
-        (twice_by_a_wrapper(), "'each' and 'dense' share weights"),
-        (twice_by_a_nested_model(), "'dense' and 'inner' share weights"),
         (stack(functional(bypass)), "in 'mine': 'add' joins 'input' and 'deep'"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import keras_model_wars as kmw
-from keras_model_wars.__main__ import main
+from keras_model_wars.__main__ import check_accuracy, main
 from keras_model_wars.runs import RunRecord
 
 MY_MODEL = """
@@ -35,7 +35,7 @@ def build_mine(hidden_units=(8,)):
 def build_residual():
     inputs = keras.Input((28, 28))
     x = keras.layers.Flatten()(inputs)
-    x = keras.layers.add([x, keras.layers.Dense(784)(x)])
+    x = keras.layers.Add(name="join")([x, keras.layers.Dense(784)(x)])
     return keras.Model(inputs, keras.layers.Dense(10, "softmax")(x))
 
 def build_nothing():
@@ -140,9 +140,8 @@ def test_a_folder_that_holds_a_run_is_refused_in_words_of_the_options(
     train_mine, command
 ):
     train_mine("--out", "here")
-    for options in ((), ("--resume", "--overwrite")):
-        result = command("train", "no.py:model", "--out", "here", *options)
-        assert_refused(result, "which holds a run. Continue it with --resume")
+    result = command("train", "no.py:model", "--out", "here")
+    assert_refused(result, "which holds a run. Continue it with --resume")
 
 
 def test_an_accuracy_below_the_threshold_ends_with_status_1(train_mine):
@@ -151,6 +150,11 @@ def test_an_accuracy_below_the_threshold_ends_with_status_1(train_mine):
     value = record("runs/mine-2")["test"]["accuracy"]
     assert result.status == 1
     assert result.err == f"test accuracy {value:.4f} is below 0.99\n"
+
+
+def test_a_threshold_needs_an_accuracy():
+    with pytest.raises(kmw.InputError, match="needs a model with metrics"):
+        check_accuracy({"loss": 0.1}, 0.9)
 
 
 def test_ctrl_c_says_how_to_continue(command, few_digits_file, monkeypatch):
@@ -203,8 +207,8 @@ def test_which_api_says_what_a_model_can_be(command):
     result = command("which-api", "my_model.py:build_mine")
     assert result.out == "mine can be Sequential\n"
     result = command("which-api", "my_model.py:build_residual")
-    assert "residual needs " in result.out
-    assert "'add' joins" in result.out
+    assert result.out.startswith("residual needs the Functional API: ")
+    assert "'join' joins" in result.out
 
 
 def test_claims_prints_both_tables(command, monkeypatch):
@@ -230,16 +234,18 @@ MISTAKES = {
     "train sequential --epochs many": "'--epochs'",
     "train sequential --epochs 0": "'--epochs'",
     "train sequential --learning-rate inf": "'--learning-rate'",
-    "train sequential --hidden-units 8": "--hidden-units should be two widths",
+    "train sequential --hidden-units 8": "sequential should take two --hidden-units",
+    "train sequential --resume --overwrite": "exclude each other",
     "train sequential --hidden-units 8,x": "widths such as 256,128",
     "train sequential --data missing.npz": "missing.npz",
     "train sequential --out my_model.py/run --data sample --quiet": "my_model.py",
     "train my_model.py:build_yours": "called build_yours",
     "train my_model.py:build_five --data sample": "outside the valid range of [0, 5)",
     "train my_model.py:build_nothing --data sample": "Received: None",
-    "summary my_model.py:build_five --hidden-units 8": "Received: 1 for five",
+    "summary my_model.py:build_five --hidden-units 8": "five should take",
     r"predict C:\class\runs\sequental digit.png": "should be a run's folder",
     "summary runs/sequental": "should be a run's folder",
+    "summary my_model.py": "FILE.py:NAME",
     "plot sequential --out diagram.jpg": "Received: diagram.jpg",
     "report": "keras-model-wars train sequential",
 }

@@ -4,7 +4,13 @@ import sys
 
 import pytest
 
-from keras_model_wars import EXPERIMENTS, Experiment, InputError, build_sequential
+from keras_model_wars import (
+    EXPERIMENTS,
+    Experiment,
+    InputError,
+    build_sequential,
+    build_wide_deep,
+)
 from keras_model_wars.experiments import find_experiment
 
 OWN = """
@@ -45,6 +51,10 @@ def test_the_articles_models_are_found_by_name():
 def test_an_experiment_is_returned_as_it_is():
     experiment = Experiment("mine", "Mine", build_sequential)
     assert find_experiment(experiment) is experiment
+
+
+def test_a_builder_itself_becomes_an_experiment():
+    assert find_experiment(build_wide_deep).name == "build_wide_deep"
 
 
 def test_a_function_becomes_an_experiment_with_its_name(own_file):

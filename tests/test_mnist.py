@@ -115,10 +115,10 @@ def test_nothing_is_unpickled(tmp_path):
 
 
 def test_digits_are_named_by_their_content_or_their_file(sample, few_digits):
-    assert name_digits("any.npz", sample) == "sample"
-    assert name_digits(Path("folder/few.npz"), few_digits) == "few.npz"
-    assert name_digits(few_digits, few_digits) == "375 images"
+    assert name_digits("any.npz", fingerprint(sample)) == "sample"
+    assert name_digits(Path("folder/few.npz"), fingerprint(few_digits)) == "few.npz"
+    assert name_digits(few_digits, fingerprint(few_digits)) == "375 images"
 
 
 def test_the_full_set_is_called_mnist(full_mnist):
-    assert name_digits("any.npz", load_mnist(full_mnist)) == "MNIST"
+    assert name_digits("any.npz", fingerprint(load_mnist(full_mnist))) == "MNIST"

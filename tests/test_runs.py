@@ -1,6 +1,7 @@
 """Runs that are killed, stopped, resumed, extended and replaced; models that are loaded."""
 
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -155,7 +156,7 @@ def test_resume_without_a_run_starts_one(few_digits, tmp_path, whole_runs):
 
 REFUSED = {
     "keep its seed: 3. Received: 1": {"seed": 1},
-    "keep its digits: 375": {"data": "sample"},
+    "digits: 375 images. Received: sample": {"data": "sample"},
     "finished 2 epochs": {"epochs": 1},
     "keep its learning_rate: 0.01. Received: 0.1": {"learning_rate": 0.1},
     r"keep its hidden_units: \[16, 8\]. Received: \[16, 9\]": {"hidden_units": (16, 9)},
@@ -217,7 +218,10 @@ def test_runs_are_numbered(tmp_path, monkeypatch):
     for name in ("mine", "mine-2"):
         assert run_folder("mine", new=True) == Path("runs", name)
         Path("runs", name).mkdir(parents=True)
+    os.utime("runs/mine", (0, 0))
     assert run_folder("mine", new=False) == Path("runs/mine-2")
+    os.utime("runs/mine-2", (-1, -1))
+    assert run_folder("mine", new=False) == Path("runs/mine")
 
 
 def test_load_model_compiled_has_its_optimizer(small_runs):
