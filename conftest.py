@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ class Result(NamedTuple):
 
 
 def assert_same_run(run, other):
-    """Hold that two runs are equal to the bit."""
+    """Assert that two runs are bit-identical."""
     pd.testing.assert_frame_equal(run.history, other.history, check_exact=True)
     assert run.test_metrics == other.test_metrics
     for ours, theirs in zip(
@@ -101,6 +102,19 @@ def good_run(sample, tmp_path_factory):
     )
 
 
+@contextmanager
+def without_pictures():
+    """Write a few bytes for a run's pictures, which take longer than a small training."""
+
+    def write(*arguments, **_):
+        Image.new("L", (9, 9)).save(arguments[-1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("plot_model", "plot_learning_curves", "plot_mistakes"):
+            patch.setattr(f"keras_model_wars.training.{name}", write)
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_runs(few_digits, tmp_path_factory):
     """One small run of each kind of model, by name; their folders lie side by side. Don't change them."""
@@ -113,7 +127,10 @@ def small_runs(few_digits, tmp_path_factory):
         "verbose": False,
     }
     models = ("sequential", "wide_deep", "two_input_two_output", "shared_layers")
-    return {model: kmw.train(model, out=folder / model, **settings) for model in models}
+    with without_pictures():
+        return {
+            model: kmw.train(model, out=folder / model, **settings) for model in models
+        }
 
 
 MY_MODEL = """

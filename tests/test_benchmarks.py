@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_all_installed_peers_learn_the_same(run_process, few_digits_file, tmp_path):
     options = ["--data", few_digits_file, "--rounds", 1, "--only", "sequential"]
     program = ROOT / "benchmarks" / "speed.py"

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import keras_model_wars as kmw
+from conftest import without_pictures
 from keras_model_wars.__main__ import check_accuracy, main
 from keras_model_wars.runs import RunRecord
 
@@ -60,11 +61,12 @@ def own_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def train_mine(command, few_digits_file):
-    """Train the reader's own model for an epoch."""
+    """Train the reader's own model for an epoch, without pictures."""
 
     def train(*options):
         short = ("--data", few_digits_file, "--epochs", 1)
-        return command("train", "my_model.py:build_mine", *short, *options)
+        with without_pictures():
+            return command("train", "my_model.py:build_mine", *short, *options)
 
     return train
 

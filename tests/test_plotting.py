@@ -55,9 +55,10 @@ STARTS = {"new/a.PNG": b"\x89PNG", "a.svg": b"<?xml", "a.pdf": b"%PDF"}
 @pytest.mark.parametrize("name", STARTS)
 def test_picture_is_written_in_the_format_of_its_extension(draw, name, tmp_path):
     file = tmp_path / name
+    open_before = plt.get_fignums()
     draw(file)
     assert file.read_bytes().startswith(STARTS[name])
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == open_before
 
 
 @each_kind

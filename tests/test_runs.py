@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from conftest import assert_same_run
-from keras_model_wars import InputError, load_model, train, training
+from conftest import assert_same_run, without_pictures
+from keras_model_wars import InputError, load_model, train
 from keras_model_wars.runs import RUN_FILES, RunRecord, run_folder
 
 SMALL = {"epochs": 4, "hidden_units": (16, 8), "verbose": False}
@@ -47,15 +47,9 @@ def train_until_killed(model, data, folder, *, epoch, file=None, **settings):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_pictures(small_runs):
-    """Write a few bytes for every picture: what they show is tested elsewhere."""
-
-    def write(*arguments, **_):
-        arguments[-1].write_bytes(b"picture")
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("plot_model", "plot_learning_curves", "plot_mistakes"):
-            patch.setattr(training, name, write)
+def no_pictures():
+    """Draw none: what they show is tested elsewhere."""
+    with without_pictures():
         yield
 
 
