@@ -1,12 +1,12 @@
 from .apis import which_api as which_api
+from .article_claims import claims as claims
+from .article_claims import scoreboard as scoreboard
 from .article_logs import article_log as article_log
 from .article_logs import compare_with_article as compare_with_article
 from .article_logs import how_typical as how_typical
 from .article_logs import prediction_interval as prediction_interval
 from .article_logs import seed_histories as seed_histories
 from .checks import InputError as InputError
-from .claims import claims as claims
-from .claims import scoreboard as scoreboard
 from .digits import predict_digits as predict_digits
 from .digits import prepare_image as prepare_image
 from .drawing import draw_digit as draw_digit

@@ -35,7 +35,7 @@ GROUPS = {
     "Data": ("mnist", "splits"),
     "Training": ("training", "runs", "checks"),
     "Pictures": ("plotting",),
-    "The articles": ("article_logs", "claims"),
+    "The articles": ("article_logs", "article_claims"),
     "Digits and pages": ("digits", "drawing", "report"),
 }
 

@@ -68,7 +68,7 @@ def test_keras_is_quoted_without_its_preface():
 
 
 def test_imports_run_one_way():
-    order = "checks models mnist splits experiments digits apis shuffling article_logs plotting runs claims training report drawing __main__"
+    order = "checks models mnist splits experiments digits apis shuffling article_logs plotting runs article_claims training report drawing __main__"
     order = order.split()
     for place, module in enumerate(order):
         file = ROOT / "keras_model_wars" / f"{module}.py"

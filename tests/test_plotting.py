@@ -236,7 +236,8 @@ def model_of(units, inputs=1, outputs=1):
     """Return a model that answers what the first pixels of its images hold."""
     images = [keras.Input((28, 28), name=name) for name in ["left", "right"][:inputs]]
     answers = []
-    for name, image in zip(["b", "a"][:outputs], itertools.cycle(images)):
+    sources = images if inputs <= outputs else [layers.maximum(images)]
+    for name, image in zip(["b", "a"][:outputs], itertools.cycle(sources)):
         dense = layers.Dense(
             units, use_bias=False, kernel_initializer="identity", name=name
         )

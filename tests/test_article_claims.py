@@ -6,7 +6,7 @@ import keras
 import pytest
 
 import keras_model_wars as kmw
-from keras_model_wars.claims import CLAIMS, try_out
+from keras_model_wars.article_claims import CLAIMS, try_out
 
 
 @pytest.fixture(scope="module")
