@@ -65,6 +65,8 @@ def test_keras_is_quoted_without_its_preface():
         "\x1b[1mInput 0 is wrong\x1b[0m\n\nArguments received: ..."
     )
     assert first_line(error) == "Input 0 is wrong"
+    error = ValueError("Wrong input [[[0. 0.]\n [0. 0.]]] with shape (1, 2, 2)\nfoot")
+    assert first_line(error) == "Wrong input with shape (1, 2, 2)"
 
 
 def test_imports_run_one_way():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -164,6 +165,7 @@ def test_ctrl_c_says_how_to_continue(command, few_digits_file, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RunRecord, "on_epoch_begin", interrupt)
+    monkeypatch.setattr("os._exit", sys.exit)
     result = command("train", "sequential", "--data", few_digits_file, "--quiet")
     assert result.status == 130
     assert "runs/sequential: --resume" in Path(result.err.strip()).as_posix()
@@ -236,7 +238,7 @@ MISTAKES = {
     "train sequential --epochs many": "'--epochs'",
     "train sequential --epochs 0": "'--epochs'",
     "train sequential --learning-rate inf": "'--learning-rate'",
-    "train sequential --hidden-units 8": "sequential should take two --hidden-units",
+    "train sequential --hidden-units 8": "--hidden-units should be two widths",
     "train sequential --resume --overwrite": "exclude each other",
     "train sequential --hidden-units 8,x": "widths such as 256,128",
     "train sequential --data missing.npz": "missing.npz",
@@ -244,7 +246,7 @@ MISTAKES = {
     "train my_model.py:build_yours": "called build_yours",
     "train my_model.py:build_five --data sample": "outside the valid range of [0, 5)",
     "train my_model.py:build_nothing --data sample": "Received: None",
-    "summary my_model.py:build_five --hidden-units 8": "five should take",
+    "summary my_model.py:build_five --hidden-units 8": "Received: 1 for five",
     r"predict C:\class\runs\sequental digit.png": "should be a run's folder",
     "summary runs/sequental": "should be a run's folder",
     "summary my_model.py": "FILE.py:NAME",
