@@ -171,6 +171,14 @@ def test_ctrl_c_says_how_to_continue(command, few_digits_file, monkeypatch):
     assert "runs/sequential: --resume" in Path(result.err.strip()).as_posix()
 
 
+def test_ctrl_c_ends_any_other_command_without_a_traceback(command, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kmw, "scoreboard", interrupt, raising=False)
+    assert command("claims").status == 130
+
+
 def test_an_own_model_is_asked_with_the_classes_of_its_file(
     train_mine, command, sample, monkeypatch
 ):
